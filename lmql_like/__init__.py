@@ -1,0 +1,3 @@
+"""lmql_like: a query language for constrained decoding."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Constraints over bytes: patterns, automata, vocabularies and token masks."""

@@ -1,0 +1,80 @@
+"""Where a piece of text stands: sources, spans, and the only caret drawing.
+
+A `Span` is a half-open range of character offsets into a `Source`. Every node and
+every error of the query language carries one; `Source.excerpt` draws it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+
+__all__ = ["Source", "Span"]
+
+
+@dataclass(frozen=True)
+class Span:
+    """The characters `start` (inclusive) to `end` (exclusive) of a source text."""
+
+    start: int
+    end: int
+
+    def to(self, other: Span) -> Span:
+        """Return the smallest span that covers both."""
+        return Span(min(self.start, other.start), max(self.end, other.end))
+
+
+@dataclass(frozen=True)
+class Source:
+    """A text with a name: a query file, a pattern, a grammar, a docstring.
+
+    Args:
+        text: the characters.
+        name: what an error shows before the line number, such as a file name.
+        first_line: number of the text's first line; larger than 1 for a docstring
+            that starts in the middle of a Python file.
+    """
+
+    text: str
+    name: str = "<query>"
+    first_line: int = 1
+    _line_starts: list[int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        starts = [0] + [i + 1 for i, char in enumerate(self.text) if char == "\n"]
+        object.__setattr__(self, "_line_starts", starts)
+
+    def position(self, offset: int) -> tuple[int, int]:
+        """Return (line, column) of a character offset; both count from 1."""
+        line = bisect_right(self._line_starts, offset) - 1
+        return self.first_line + line, offset - self._line_starts[line] + 1
+
+    def offset(self, line: int, column: int) -> int:
+        """Return the character offset of (line, column), both counted from 1."""
+        return self._line_starts[line - self.first_line] + column - 1
+
+    def line_text(self, line: int) -> str:
+        """Return line number `line` without its line end."""
+        start = self._line_starts[line - self.first_line]
+        end = self.text.find("\n", start)
+        return self.text[start:] if end < 0 else self.text[start:end]
+
+    def slice(self, span: Span) -> str:
+        """Return the characters of a span."""
+        return self.text[span.start : span.end]
+
+    def excerpt(self, span: Span, label: str = "") -> str:
+        """Draw the first line of a span with carets under it and a label behind them."""
+        line, column = self.position(span.start)
+        text = self.line_text(line)
+        width = max(1, min(span.end - span.start, len(text) - column + 1))
+        # Tabs are kept in front of the carets, so they line up whatever a tab's width is.
+        indent = "".join("\t" if char == "\t" else " " for char in text[: column - 1])
+        pad = " " * len(str(line))
+        marks = f"{indent}{'^' * width} {label}".rstrip()
+        return (
+            f" {pad}--> {self.name}:{line}:{column}\n"
+            f" {pad} |\n"
+            f" {line} | {text}\n"
+            f" {pad} | {marks}"
+        )
