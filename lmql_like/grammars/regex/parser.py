@@ -1,0 +1,382 @@
+r"""Pattern text -> nodes, by recursive descent.
+
+`re.compile` reads the pattern first: it decides what a well-formed pattern is and says
+where one is not. This parser then gives the meaning under whole match. Refused, with
+the position (G102): lookaround, back references, conditionals, atomic groups and
+possessive repeats, word boundaries, `^`, `$`, `\A`, `\Z` anywhere but at the pattern's
+edges, and the flag `m`.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from dataclasses import dataclass, replace
+
+from lmql_like.errors import GrammarError
+from lmql_like.grammars.limits import DEFAULT_LIMITS, Limits
+from lmql_like.grammars.regex import charsets
+from lmql_like.grammars.regex.charsets import Ranges
+from lmql_like.grammars.regex.nodes import Alternation, CharSet, Concat, Node, Repeat
+from lmql_like.source import Source, Span
+
+__all__ = ["parse_pattern"]
+
+_FLAGS = {"a": re.A, "i": re.I, "s": re.S, "u": re.U, "x": re.X, "m": re.M}
+_CONTROL = {"a": 7, "b": 8, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11}
+_EMPTY = Concat(())
+_QUANTIFIER = re.compile(r"[*+?]|\{(\d*)(?:(,)(\d*))?\}")
+_ESCAPE = re.compile(
+    r"\\(?:x(?P<x>[0-9a-fA-F]{2})|u(?P<u>[0-9a-fA-F]{4})|U(?P<U>[0-9a-fA-F]{8})"
+    r"|N\{(?P<name>[^}]*)\}|(?P<octal>0[0-7]{0,2}|[0-3][0-7]{2})|(?P<digit>[1-9][0-9]?)|(?P<char>.))",
+    re.DOTALL,
+)
+_CLASS_OCTAL = re.compile(r"\\([0-7]{1,3})")  # in a class a number is never a back reference
+
+
+@dataclass(frozen=True)
+class _Anchor:
+    """A start or end anchor; checked away before the nodes leave the parser."""
+
+    kind: str
+    span: Span
+
+
+def parse_pattern(
+    pattern: str, *, flags: int = 0, limits: Limits = DEFAULT_LIMITS
+) -> Node:
+    """Return what a pattern matches as a whole.
+
+    Args:
+        pattern: in Python's `re` syntax.
+        flags: `re` flags that hold from the beginning.
+        limits: `max_nesting` bounds the groups inside groups.
+
+    Raises:
+        GrammarError: G101 not a pattern, G102 outside the dialect, G203 nested too deep.
+    """
+    source = Source(pattern, "<pattern>")
+    _check_nesting(source, limits)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # future set syntax: today's meaning is exact
+            re.compile(pattern, flags)
+    except re.error as error:
+        position = min(error.pos or 0, len(pattern))
+        raise GrammarError(
+            "G101",
+            f"the pattern is not a regular expression: {error.msg}",
+            source=source,
+            span=Span(position, position + 1),
+        ) from error
+    except (OverflowError, RecursionError) as error:
+        raise GrammarError(
+            "G101", f"the pattern cannot be read: {error}", source=source, span=Span(0, 1)
+        ) from error
+    return _Parser(source, flags).parse()
+
+
+def _check_nesting(source: Source, limits: Limits) -> None:
+    """Refuse deep nesting before any recursive reader sees the pattern."""
+    depth, in_class, i, text = 0, False, 0, source.text
+    while i < len(text):
+        char = text[i]
+        if char == "\\":
+            i += 1
+        elif in_class:
+            in_class = char != "]"
+        elif char == "[":
+            in_class = True
+            i += 1 if text[i + 1 : i + 2] == "]" else 2 if text[i + 1 : i + 3] == "^]" else 0
+        elif char in "()":
+            depth += 1 if char == "(" else -1
+            if depth > limits.max_nesting:
+                raise GrammarError(
+                    "G203",
+                    f"the pattern nests more than {limits.max_nesting} groups",
+                    source=source,
+                    span=Span(i, i + 1),
+                    label="one group too many",
+                    help="raise Limits.max_nesting",
+                )
+        i += 1
+
+
+class _Parser:
+    """Reads one well-formed pattern; `self.at` is the next character."""
+
+    def __init__(self, source: Source, flags: int) -> None:
+        self.source = source
+        self.text = source.text
+        self.at = 0
+        self.flags = flags
+
+    def parse(self) -> Node:
+        node = self._alternation()
+        return self._without_anchors(node, at_start=True, at_end=True)
+
+    def _refuse(self, span: Span, what: str, help_: str = "") -> GrammarError:
+        return GrammarError(
+            "G102",
+            f"the pattern uses {what}, which is outside the dialect",
+            source=self.source,
+            span=span,
+            label="not supported",
+            help=help_,
+        )
+
+    def _take(self, text: str) -> bool:
+        if self.text.startswith(text, self.at):
+            self.at += len(text)
+            return True
+        return False
+
+    # -- structure -----------------------------------------------------------------
+
+    def _alternation(self) -> Node:
+        options = [self._concat()]
+        while self._take("|"):
+            options.append(self._concat())
+        return options[0] if len(options) == 1 else Alternation(tuple(options))
+
+    def _concat(self) -> Node:
+        parts: list[Node] = []
+        while self.at < len(self.text) and self.text[self.at] not in "|)":
+            if self.flags & re.X and self._skip_verbose():
+                continue
+            item = self._item()
+            if item is not None:
+                parts.append(self._quantified(item))
+        return parts[0] if len(parts) == 1 else Concat(tuple(parts))
+
+    def _skip_verbose(self) -> bool:
+        if self.text[self.at] in " \t\n\r\v\f":
+            self.at += 1
+            return True
+        if self.text[self.at] == "#":
+            end = self.text.find("\n", self.at)
+            self.at = len(self.text) if end < 0 else end + 1
+            return True
+        return False
+
+    def _quantified(self, item: Node) -> Node:
+        start = self.at
+        while self.flags & re.X and self.at < len(self.text) and self._skip_verbose():
+            pass
+        match = _QUANTIFIER.match(self.text, self.at)
+        if match is None or match.group() == "{}":
+            self.at = start if match is None else self.at
+            return item
+        self.at = match.end()
+        if self._take("+"):
+            raise self._refuse(
+                Span(match.start(), self.at), "a possessive repeat", "write the repeat without '+'"
+            )
+        self._take("?")  # a lazy repeat has the same language
+        sign, low, high = match.group(), match.group(1), match.group(3)
+        if sign in ("*", "+", "?"):
+            bounds = {"*": (0, None), "+": (1, None), "?": (0, 1)}[sign]
+        else:
+            bounds = (int(low or 0), int(low) if match.group(2) is None else _int_or_none(high))
+        return Repeat(item, *bounds, span=Span(match.start(), match.end()))
+
+    def _item(self) -> Node | None:
+        char = self.text[self.at]
+        if char == "(":
+            return self._group()
+        if char == "[":
+            return self._char_class()
+        if char == "\\":
+            return self._escape()
+        start = self.at
+        self.at += 1
+        if char == ".":
+            newline = charsets.single("\n")
+            every = charsets.ALL_CHARACTERS
+            return CharSet(every if self.flags & re.S else charsets.complement(newline))
+        if char in "^$":
+            if self.flags & re.M:
+                raise self._refuse(Span(start, self.at), f"'{char}' under the flag m")
+            return _Anchor(char, Span(start, self.at))  # type: ignore[return-value]
+        return self._literal(char)
+
+    def _literal(self, char: str) -> Node:
+        return CharSet(self._folded(charsets.single(char), re.escape(char)))
+
+    def _folded(self, ranges: Ranges, text: str) -> Ranges:
+        if not self.flags & re.I:
+            return ranges
+        return charsets.fold_case(ranges, text, int(self.flags & (re.I | re.A)))
+
+    # -- groups ----------------------------------------------------------------------
+
+    def _group(self) -> Node | None:
+        start = self.at
+        self.at += 1
+        outer_flags = self.flags
+        if self._take("?") and not self._take(":"):
+            for sign, what in (
+                ("=", "a lookahead"), ("!", "a negative lookahead"), ("<=", "a lookbehind"),
+                ("<!", "a negative lookbehind"), (">", "an atomic group"),
+                ("(", "a conditional group"), ("P=", "a back reference"),
+            ):
+                if self._take(sign):
+                    raise self._refuse(Span(start, self.at), what)
+            if self._take("#"):
+                self.at = self.text.index(")", self.at) + 1
+                return None
+            if self._take("P<"):
+                self.at = self.text.index(">", self.at) + 1
+            elif self._group_flags():
+                return None
+        node = self._alternation()
+        self.at += 1  # the closing bracket
+        self.flags = outer_flags
+        return node
+
+    def _group_flags(self) -> bool:
+        """Read `i-s:` or `i)`; tell whether the flags hold for the rest of the pattern."""
+        match = re.compile(r"([a-zA-Z]*)(?:-([a-zA-Z]+))?([:)])").match(self.text, self.at)
+        if match is None:
+            raise self._refuse(Span(self.at - 1, self.at), "an unknown group")
+        on, off, end = match.groups()
+        if "L" in on:
+            raise self._refuse(Span(self.at, match.end()), "the flag L")
+        for letter in on:
+            if letter in "au":
+                self.flags &= ~re.A
+            self.flags |= _FLAGS[letter]
+        for letter in off or "":
+            self.flags &= ~_FLAGS[letter]
+        self.at = match.end()
+        return end == ")"
+
+    # -- characters ------------------------------------------------------------------
+
+    def _escape(self) -> Node:
+        match = _ESCAPE.match(self.text, self.at)
+        if match is None:
+            raise self._refuse(Span(self.at, self.at + 1), "an unknown escape")
+        span = Span(self.at, match.end())
+        char = match.group("char")
+        if match.group("digit"):
+            raise self._refuse(span, "a back reference", "write the text out, or use two holes")
+        if char in ("b", "B"):
+            raise self._refuse(span, "a word boundary", "say which characters may stand there")
+        self.at = match.end()
+        if char in ("A", "Z", "z"):
+            return _Anchor("^" if char == "A" else "$", span)  # type: ignore[return-value]
+        ranges = self._escaped_set(match)
+        if char is not None and char in "dDwWsS":
+            return CharSet(ranges)  # these know no case
+        return CharSet(self._folded(ranges, match.group()))
+
+    def _escaped_set(self, match: re.Match[str]) -> Ranges:
+        r"""Return the set of an escape; in a class `\b` is a backspace."""
+        char = match.group("char")
+        if char is not None:
+            if char in "dDwWsS":
+                return charsets.category("\\" + char, int(self.flags & re.A))
+            return charsets.single(chr(_CONTROL[char]) if char in _CONTROL else char)
+        if match.group("name") is not None:
+            # The name was checked by re.compile; \N{...} in a string literal says the same.
+            import unicodedata
+
+            return charsets.single(unicodedata.lookup(match.group("name")))
+        if match.group("octal"):
+            return charsets.single(chr(int(match.group("octal"), 8)))
+        digits = match.group("x") or match.group("u") or match.group("U")
+        return charsets.single(chr(int(digits, 16)))
+
+    def _char_class(self) -> Node:
+        start = self.at
+        self.at += 1
+        negated = self._take("^")
+        sets: list[Ranges] = []
+        first = True
+        while first or self.text[self.at] != "]":
+            first = False
+            low = self._class_item()
+            if (
+                self.text[self.at] == "-"
+                and self.text[self.at + 1] != "]"
+                and len(low) == 1
+            ):
+                self.at += 1
+                high = self._class_item()
+                low = charsets.union([((low[0][0], high[-1][1]),)])
+            sets.append(low)
+        self.at += 1
+        ranges = charsets.union(sets)
+        ranges = charsets.complement(ranges) if negated else ranges
+        return CharSet(self._folded(ranges, self.text[start : self.at]))
+
+    def _class_item(self) -> Ranges:
+        if self.text[self.at] != "\\":
+            self.at += 1
+            return charsets.single(self.text[self.at - 1])
+        match = _CLASS_OCTAL.match(self.text, self.at) or _ESCAPE.match(self.text, self.at)
+        if match is None:
+            raise self._refuse(Span(self.at, self.at + 1), "an unknown escape")
+        self.at = match.end()
+        if match.re is _CLASS_OCTAL:
+            return charsets.single(chr(int(match.group(1), 8)))
+        return self._escaped_set(match)
+
+    # -- anchors ---------------------------------------------------------------------
+
+    def _without_anchors(self, node: Node | _Anchor, *, at_start: bool, at_end: bool) -> Node:
+        """Replace anchors at the pattern's edges by nothing; refuse them anywhere else."""
+        if isinstance(node, _Anchor):
+            if at_start if node.kind == "^" else at_end:
+                return _EMPTY
+            raise self._refuse(
+                node.span,
+                f"'{self.source.slice(node.span)}' away from the pattern's edge",
+                "a hole's pattern always matches as a whole: leave the anchor out",
+            )
+        if isinstance(node, Alternation):
+            return Alternation(
+                tuple(
+                    self._without_anchors(option, at_start=at_start, at_end=at_end)
+                    for option in node.options
+                )
+            )
+        if isinstance(node, Repeat):
+            once = node.high == 1
+            item = self._without_anchors(
+                node.item, at_start=at_start and once, at_end=at_end and once
+            )
+            return replace(node, item=item)
+        if isinstance(node, Concat):
+            return self._concat_without_anchors(node, at_start=at_start, at_end=at_end)
+        return node
+
+    def _concat_without_anchors(self, node: Concat, *, at_start: bool, at_end: bool) -> Concat:
+        silent = [_matches_only_empty(part) for part in node.parts]
+        first = next((i for i, quiet in enumerate(silent) if not quiet), len(silent))
+        last = next((i for i in reversed(range(len(silent))) if not silent[i]), -1)
+        return Concat(
+            tuple(
+                self._without_anchors(
+                    part, at_start=at_start and i <= first, at_end=at_end and i >= last
+                )
+                for i, part in enumerate(node.parts)
+            )
+        )
+
+
+def _matches_only_empty(node: Node | _Anchor) -> bool:
+    if isinstance(node, _Anchor):
+        return True
+    if isinstance(node, Concat):
+        return all(_matches_only_empty(part) for part in node.parts)
+    if isinstance(node, Alternation):
+        return all(_matches_only_empty(option) for option in node.options)
+    if isinstance(node, Repeat):
+        return node.high == 0 or _matches_only_empty(node.item)
+    return False
+
+
+def _int_or_none(digits: str | None) -> int | None:
+    return int(digits) if digits else None

@@ -1,0 +1,115 @@
+"""A model's vocabulary as bytes: token id -> what the token writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import Any
+
+from lmql_like.errors import GrammarError
+from lmql_like.grammars.token_bytes import read_token_bytes
+from lmql_like.grammars.token_trie import make_trie
+from lmql_like.kernels.layouts import TrieArrays
+
+__all__ = ["Vocabulary"]
+
+
+class Vocabulary:
+    """The tokens of a model, as bytes.
+
+    Args:
+        tokens: bytes of each token id. An empty byte string marks a token that writes
+            nothing (special, added for control, or padding of the model's matrix): no
+            constraint ever allows it.
+        eos_token_ids: the end-of-text tokens, allowed where a constraint accepts. Their
+            bytes, if any, are ignored.
+        size: columns of the model's logits where there are more of them than tokens.
+
+    Attributes:
+        tokens: list[bytes], empty for special tokens.
+        eos_token_ids: tuple of ints.
+        size: number of columns; masks have `n_words` = ceil(size / 32) words.
+
+    Raises:
+        GrammarError: G303 for an empty vocabulary or end-of-text ids out of range.
+    """
+
+    def __init__(
+        self,
+        tokens: Sequence[bytes],
+        eos_token_ids: Iterable[int] = (),
+        *,
+        size: int | None = None,
+    ) -> None:
+        self.eos_token_ids = tuple(dict.fromkeys(int(i) for i in eos_token_ids))
+        self.size = max(len(tokens), size or 0)
+        if not any(tokens):
+            raise GrammarError("G303", "the vocabulary has no token that writes anything")
+        for eos in self.eos_token_ids:
+            if not 0 <= eos < self.size:
+                raise GrammarError(
+                    "G303", f"end-of-text id {eos} is outside the vocabulary of {self.size}"
+                )
+        self.tokens = [bytes(token) for token in tokens]
+        self.tokens.extend(b"" for _ in range(self.size - len(tokens)))
+        for eos in self.eos_token_ids:
+            self.tokens[eos] = b""
+        self.n_words = (self.size + 31) // 32
+
+    @classmethod
+    def from_tokenizer(
+        cls,
+        tokenizer: Any,
+        *,
+        size: int | None = None,
+        eos_token_ids: Iterable[int] | None = None,
+    ) -> Vocabulary:
+        """Read a transformers tokenizer (a fast one).
+
+        Args:
+            tokenizer: a `PreTrainedTokenizerFast`: byte-level BPE, SentencePiece with or
+                without byte fallback, or Unigram.
+            size: columns of the model's logits, where larger than the tokenizer.
+            eos_token_ids: end-of-text ids, where the model has more of them than the
+                tokenizer's one.
+
+        Raises:
+            GrammarError: G301 no fast version, G302 tokens that cannot be read as bytes
+                or fail the round trip on sample texts.
+        """
+        tokens = read_token_bytes(tokenizer)
+        if eos_token_ids is None:
+            eos = tokenizer.eos_token_id
+            eos_token_ids = () if eos is None else (eos,)
+        return cls(tokens, eos_token_ids, size=size)
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __repr__(self) -> str:
+        return f"Vocabulary({self.size} tokens, end of text {list(self.eos_token_ids)})"
+
+    @cached_property
+    def trie(self) -> TrieArrays:
+        """The trie of all tokens that write something."""
+        return make_trie(self.tokens, range(self.size))
+
+    @cached_property
+    def longest_token(self) -> int:
+        """Bytes of the longest token."""
+        return max(len(token) for token in self.tokens)
+
+    @cached_property
+    def alphabet(self) -> bytes:
+        """The bytes that stand in any token, in order."""
+        return bytes(sorted(set(b"".join(self.tokens))))
+
+    @cached_property
+    def spells_every_byte(self) -> bool:
+        """Whether each byte of the alphabet is a token by itself.
+
+        Then whatever bytes complete a text, tokens can write them: reachability of an
+        accepting state by bytes is reachability by tokens.
+        """
+        singles = {token[0] for token in self.tokens if len(token) == 1}
+        return singles.issuperset(self.alphabet)

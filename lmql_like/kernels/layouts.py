@@ -1,0 +1,87 @@
+"""The array bundles that kernels take: named tuples of flat numpy arrays.
+
+A bundle is only a name for arrays that travel together. Numba unpacks it at the call;
+inside a kernel every field is a plain array.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["DEAD", "LIVE", "OVERFLOW", "UNKNOWN", "DfaArrays", "NfaArrays", "TrieArrays"]
+
+# Values of `DfaArrays.table`: a positive number is a live state, 0 the dead state,
+# UNKNOWN a transition never taken, and -(s + 1) with s >= 1 a state s that exists but
+# is not yet known to be live.
+UNKNOWN = -1
+
+# Values of `DfaArrays.status`.
+LIVE = 1
+DEAD = 2
+
+# Returned by kernels that ran out of room; the caller grows the arrays and calls again.
+OVERFLOW = -1
+
+
+class NfaArrays(NamedTuple):
+    """A disjoint union of byte automata ("components") and the formula over them.
+
+    Bytes are mapped to classes by `class_of_byte`; classes are intervals of bytes in
+    byte order, so an edge carries a closed interval of classes.
+    """
+
+    class_of_byte: NDArray[np.int32]  # [256]; -1: no token of the vocabulary has this byte
+    edge_start: NDArray[np.int32]  # [n + 1] edges of state s: edge_start[s] .. edge_start[s + 1]
+    edge_low: NDArray[np.int32]  # [edges] first class
+    edge_high: NDArray[np.int32]  # [edges] last class
+    edge_to: NDArray[np.int32]  # [edges] target state
+    jump_start: NDArray[np.int32]  # [n + 1] empty moves of state s
+    jump_to: NDArray[np.int32]  # [jumps] target state
+    component: NDArray[np.int32]  # [n] which component a state belongs to
+    accept: NDArray[np.int32]  # [components] accepting state of each component, -1: none
+    starts: NDArray[np.int32]  # start states of the components that run from the beginning
+    # Postfix programs over components, one after another; see `kernels.formula`.
+    code: NDArray[np.int32]
+    code_start: NDArray[np.int32]  # [programs + 1]; program 0 decides acceptance
+    regimes: NDArray[np.int64]  # [counters] bit r: the counter's test holds in regime r
+    all_regimes: NDArray[np.int64]  # [1] one bit for each regime
+    # Rules, tried in order when a state is made; see `kernels.subset.apply_rules`.
+    rule_kind: NDArray[np.int32]
+    rule_program: NDArray[np.int32]
+    rule_component: NDArray[np.int32]
+    rule_start: NDArray[np.int32]  # start state to inject (STOPS_BEFORE)
+    rule_alive: NDArray[np.int32]  # component to kill when the rule fires
+
+
+class DfaArrays(NamedTuple):
+    """The lazily built deterministic automaton: every array is in and out."""
+
+    table: NDArray[np.int32]  # [capacity, classes], see UNKNOWN
+    status: NDArray[np.int8]  # [capacity] 0 not known yet, LIVE or DEAD
+    accepting: NDArray[np.int64]  # [capacity] bit r: accepting while the token count is in regime r
+    injecting: NDArray[np.int8]  # [capacity] 1: a STOPS_BEFORE phrase may begin here
+    stopped: NDArray[np.int8]  # [capacity] 1: a stop phrase just ended the hole
+    set_start: NDArray[np.int64]  # [capacity + 1] where a state's set of nfa states stands in `pool`
+    pool: NDArray[np.int32]  # sorted nfa states, one set after another
+    buckets: NDArray[np.int32]  # open hash table of states, 0: free; length a power of two
+    counts: NDArray[np.int64]  # [2] states (the dead state 0 included), used part of `pool`
+    stamp: NDArray[np.int32]  # [n + 1] scratch: last visit of an nfa state; last item: the clock
+    members: NDArray[np.int32]  # [n] scratch: the set being built
+    stack: NDArray[np.int32]  # [n] scratch
+    truth: NDArray[np.int64]  # [64] scratch: operand stack of `kernels.formula`
+    queue: NDArray[np.int32]  # [capacity] scratch of searches
+    parent: NDArray[np.int32]  # [capacity] scratch of searches
+    visited: NDArray[np.int32]  # [capacity + 1] scratch of searches; last item: the clock
+
+
+class TrieArrays(NamedTuple):
+    """The tokens' bytes as a trie in depth-first order; a node stands before its subtree."""
+
+    byte: NDArray[np.uint8]  # [nodes] byte on the edge into the node
+    depth: NDArray[np.int32]  # [nodes] bytes before this one
+    end: NDArray[np.int32]  # [nodes] index behind the node's subtree
+    token_start: NDArray[np.int32]  # [nodes + 1] tokens that end at node i, in `token_ids`
+    token_ids: NDArray[np.int32]

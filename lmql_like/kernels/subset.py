@@ -1,0 +1,260 @@
+"""Lazy subset construction: one deterministic state at a time, and only when asked for.
+
+A deterministic state is a sorted set of nfa states over all components together with
+what the formula says of it. `successor` is the one entry point: it looks a transition
+up, builds it when it was never taken, and answers only with states from which an
+accepting one can be reached (see `is_live`). Cost of a new transition: the edges of the
+set's states plus one hash of the result.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from lmql_like.kernels.formula import evaluate, evaluate_possible
+from lmql_like.kernels.layouts import DEAD, LIVE, OVERFLOW, UNKNOWN, DfaArrays, NfaArrays
+
+__all__ = ["INJECT", "STOP_AFTER", "initial_state", "is_live", "successor"]
+
+STOP_AFTER = 0  # rule: where the program holds and the component accepts, the hole ends
+INJECT = 1  # rule: where the program holds, the component may start here
+
+
+@njit(cache=True, nogil=True)
+def _add_closure(nfa: NfaArrays, dfa: DfaArrays, state: int, clock: int, size: int) -> int:
+    """Add a state and all it reaches by empty moves to `members`; return the new size."""
+    if dfa.stamp[state] == clock:
+        return size
+    stack = dfa.stack
+    stack[0] = state
+    dfa.stamp[state] = clock
+    top = 1
+    while top:
+        top -= 1
+        current = stack[top]
+        # Only states with edges and accepting states tell two sets apart.
+        if (
+            nfa.edge_start[current + 1] > nfa.edge_start[current]
+            or nfa.accept[nfa.component[current]] == current
+        ):
+            dfa.members[size] = current
+            size += 1
+        for i in range(nfa.jump_start[current], nfa.jump_start[current + 1]):
+            target = nfa.jump_to[i]
+            if dfa.stamp[target] != clock:
+                dfa.stamp[target] = clock
+                stack[top] = target
+                top += 1
+    return size
+
+
+@njit(cache=True, nogil=True)
+def _kill_component(
+    nfa: NfaArrays, dfa: DfaArrays, component: int, clock: int, size: int
+) -> int:
+    """Remove a component's states from `members`; return the new size."""
+    kept = 0
+    for i in range(size):
+        state = dfa.members[i]
+        if nfa.component[state] == component:
+            dfa.stamp[state] = clock - 1
+        else:
+            dfa.members[kept] = state
+            kept += 1
+    return kept
+
+
+@njit(cache=True, nogil=True)
+def _set_hash(members: np.ndarray, size: int, seed: int) -> np.int64:
+    """Return a non-negative hash of the first `size` members and a seed."""
+    value = np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x2545F4914F6CDD1D)
+    for i in range(size):
+        value = (value ^ np.uint64(members[i])) * np.uint64(0xFF51AFD7ED558CCD)
+        value ^= value >> np.uint64(32)
+    return np.int64(value & np.uint64(0x7FFFFFFFFFFFFFFF))
+
+
+@njit(cache=True, nogil=True)
+def _intern(nfa: NfaArrays, dfa: DfaArrays, size: int, clock: int) -> int:
+    """Return the state of the set in `members` (made if new), 0 if dead, or OVERFLOW."""
+    accepting, injecting, stopped = np.int64(0), 0, 0
+    for rule in range(nfa.rule_kind.size):
+        if nfa.rule_kind[rule] == INJECT:
+            if evaluate(nfa, nfa.rule_program[rule], dfa.stamp, clock, dfa.truth):
+                injecting = 1
+                size = _add_closure(nfa, dfa, nfa.rule_start[rule], clock, size)
+    accepting = evaluate(nfa, 0, dfa.stamp, clock, dfa.truth)
+    for rule in range(nfa.rule_kind.size):
+        accept = nfa.accept[nfa.rule_component[rule]]
+        if accept < 0 or dfa.stamp[accept] != clock:
+            continue
+        # An injected phrase was already tied to the program at its first byte.
+        if nfa.rule_kind[rule] == INJECT or evaluate(
+            nfa, nfa.rule_program[rule], dfa.stamp, clock, dfa.truth
+        ):
+            stopped = 1
+    if stopped:
+        for rule in range(nfa.rule_kind.size):
+            accept = nfa.accept[nfa.rule_component[rule]]
+            if accept >= 0 and dfa.stamp[accept] == clock:
+                if nfa.rule_kind[rule] == INJECT:
+                    size = _kill_component(nfa, dfa, nfa.rule_component[rule], clock, size)
+                    size = _kill_component(nfa, dfa, nfa.rule_alive[rule], clock, size)
+                elif evaluate(nfa, nfa.rule_program[rule], dfa.stamp, clock, dfa.truth):
+                    size = _kill_component(nfa, dfa, nfa.rule_alive[rule], clock, size)
+    if accepting == 0:
+        alive = dfa.truth[dfa.truth.size - nfa.accept.size :]
+        alive[:] = 0
+        for i in range(size):
+            alive[nfa.component[dfa.members[i]]] = 1
+        if not evaluate_possible(nfa, alive, dfa.truth):
+            return 0
+    return _find_or_add(nfa, dfa, size, accepting, injecting, stopped)
+
+
+@njit(cache=True, nogil=True)
+def _find_or_add(
+    nfa: NfaArrays, dfa: DfaArrays, size: int, accepting: int, injecting: int, stopped: int
+) -> int:
+    """Look the set in `members` up in the hash table; add it if it is new."""
+    members = dfa.members[:size]
+    if size > 1:
+        members.sort()
+    mask = dfa.buckets.size - 1
+    bucket = _set_hash(members, size, accepting * 4 + injecting * 2 + stopped) & mask
+    while dfa.buckets[bucket]:
+        state = dfa.buckets[bucket]
+        begin = dfa.set_start[state]
+        if (
+            dfa.set_start[state + 1] - begin == size
+            and dfa.accepting[state] == accepting
+            and dfa.injecting[state] == injecting
+            and dfa.stopped[state] == stopped
+        ):
+            same = True
+            for i in range(size):
+                if dfa.pool[begin + i] != members[i]:
+                    same = False
+                    break
+            if same:
+                return state
+        bucket = (bucket + 1) & mask
+    state = dfa.counts[0]
+    used = dfa.counts[1]
+    if state + 1 >= dfa.set_start.size or used + size > dfa.pool.size:
+        return OVERFLOW
+    dfa.buckets[bucket] = state
+    dfa.pool[used : used + size] = members
+    dfa.set_start[state + 1] = used + size
+    dfa.table[state, :] = UNKNOWN
+    dfa.status[state] = LIVE if accepting else 0
+    dfa.accepting[state] = accepting
+    dfa.injecting[state] = injecting
+    dfa.stopped[state] = stopped
+    dfa.counts[0] = state + 1
+    dfa.counts[1] = used + size
+    return state
+
+
+@njit(cache=True, nogil=True)
+def _tick(dfa: DfaArrays) -> int:
+    """Advance the visit clock by two: one value to mark, one that means "removed"."""
+    last = dfa.stamp.size - 1
+    dfa.stamp[last] += 2
+    return dfa.stamp[last]
+
+
+@njit(cache=True, nogil=True)
+def initial_state(nfa: NfaArrays, dfa: DfaArrays) -> int:
+    """Make the start state; return it, 0 if nothing can match, or OVERFLOW."""
+    clock = _tick(dfa)
+    size = 0
+    for i in range(nfa.starts.size):
+        size = _add_closure(nfa, dfa, nfa.starts[i], clock, size)
+    state = _intern(nfa, dfa, size, clock)
+    if state <= 0:
+        return state
+    live = is_live(nfa, dfa, state)
+    if live == OVERFLOW:
+        return OVERFLOW
+    return state if live else 0
+
+
+@njit(cache=True, nogil=True)
+def _build(nfa: NfaArrays, dfa: DfaArrays, state: int, symbol: int) -> int:
+    """Build the transition of a state on a byte class; return the target, 0 or OVERFLOW."""
+    clock = _tick(dfa)
+    size = 0
+    for i in range(dfa.set_start[state], dfa.set_start[state + 1]):
+        source = dfa.pool[i]
+        for edge in range(nfa.edge_start[source], nfa.edge_start[source + 1]):
+            if nfa.edge_low[edge] <= symbol <= nfa.edge_high[edge]:
+                size = _add_closure(nfa, dfa, nfa.edge_to[edge], clock, size)
+    target = _intern(nfa, dfa, size, clock)
+    if target == OVERFLOW:
+        return OVERFLOW
+    if target == 0 or dfa.status[target] == DEAD:
+        dfa.table[state, symbol] = 0
+        return 0
+    dfa.table[state, symbol] = target if dfa.status[target] == LIVE else -(target + 1)
+    return target
+
+
+@njit(cache=True, nogil=True)
+def is_live(nfa: NfaArrays, dfa: DfaArrays, state: int) -> int:
+    """Tell whether an accepting state can be reached: 1, 0 or OVERFLOW.
+
+    Breadth first, until an accepting or known live state is met: the states on the way
+    to it are live. Where the search ends without one, all it visited are dead. Every
+    state is settled once, so the total cost is the part of the automaton reached.
+    """
+    if dfa.status[state]:
+        return 1 if dfa.status[state] == LIVE else 0
+    last = dfa.visited.size - 1
+    dfa.visited[last] += 1
+    clock = dfa.visited[last]
+    dfa.queue[0] = state
+    dfa.parent[state] = 0
+    dfa.visited[state] = clock
+    head, tail = 0, 1
+    while head < tail:
+        current = dfa.queue[head]
+        head += 1
+        for symbol in range(dfa.table.shape[1]):
+            value = dfa.table[current, symbol]
+            if value == UNKNOWN:
+                value = _build(nfa, dfa, current, symbol)
+                if value == OVERFLOW:
+                    return OVERFLOW
+            target = -value - 1 if value < 0 else value
+            if target == 0 or dfa.status[target] == DEAD or dfa.visited[target] == clock:
+                continue
+            if dfa.status[target] == LIVE:
+                while current:
+                    dfa.status[current] = LIVE
+                    current = dfa.parent[current]
+                return 1
+            dfa.visited[target] = clock
+            dfa.parent[target] = current
+            dfa.queue[tail] = target
+            tail += 1
+    for i in range(tail):
+        dfa.status[dfa.queue[i]] = DEAD
+    return 0
+
+
+@njit(cache=True, nogil=True)
+def successor(nfa: NfaArrays, dfa: DfaArrays, state: int, symbol: int) -> int:
+    """Return the live state behind a byte class, 0 if there is none, or OVERFLOW."""
+    value = dfa.table[state, symbol]
+    if value >= 0:
+        return value
+    target = _build(nfa, dfa, state, symbol) if value == UNKNOWN else -value - 1
+    if target <= 0:
+        return target
+    live = is_live(nfa, dfa, target)
+    if live == OVERFLOW:
+        return OVERFLOW
+    dfa.table[state, symbol] = target if live else 0
+    return dfa.table[state, symbol]

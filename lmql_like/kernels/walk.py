@@ -1,0 +1,190 @@
+"""Walk a vocabulary's trie with the lazy automaton: masks, ends of tokens, forced bytes."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from lmql_like.kernels.layouts import OVERFLOW, DfaArrays, NfaArrays, TrieArrays
+from lmql_like.kernels.subset import successor
+
+__all__ = [
+    "advance_bytes",
+    "collect_token_ends",
+    "forced_run",
+    "live_symbols",
+    "mask_tokens",
+    "mask_tokens_ending_in",
+]
+
+
+@njit(cache=True, nogil=True)
+def mask_tokens(
+    nfa: NfaArrays, dfa: DfaArrays, trie: TrieArrays, state: int, path: np.ndarray, row: np.ndarray
+) -> int:
+    """Set the bits of all tokens after which an accepting state can be reached.
+
+    Args:
+        nfa: the components.
+        dfa: the automaton, grown on the way.
+        trie: the tokens.
+        state: where the walk starts.
+        path: int32[longest token + 1] scratch.
+        row: int32[words] in and out; bits are only added.
+
+    Returns:
+        0, or OVERFLOW: grow the automaton and call again.
+    """
+    path[0] = state
+    node, nodes = 0, trie.byte.size
+    while node < nodes:
+        depth = trie.depth[node]
+        symbol = nfa.class_of_byte[trie.byte[node]]
+        target = 0
+        if symbol >= 0:
+            target = dfa.table[path[depth], symbol]
+            if target < 0:
+                target = successor(nfa, dfa, path[depth], symbol)
+                if target == OVERFLOW:
+                    return OVERFLOW
+        if target == 0:
+            node = trie.end[node]
+            continue
+        path[depth + 1] = target
+        for i in range(trie.token_start[node], trie.token_start[node + 1]):
+            token = trie.token_ids[i]
+            row[token >> 5] |= np.int32(1) << np.int32(token & 31)
+        node += 1
+    return 0
+
+
+@njit(cache=True, nogil=True)
+def mask_tokens_ending_in(
+    nfa: NfaArrays,
+    dfa: DfaArrays,
+    trie: TrieArrays,
+    state: int,
+    path: np.ndarray,
+    wanted: np.ndarray,
+    row: np.ndarray,
+) -> int:
+    """As `mask_tokens`, but only for tokens that end in a state s with wanted[s] != 0."""
+    path[0] = state
+    node, nodes = 0, trie.byte.size
+    while node < nodes:
+        depth = trie.depth[node]
+        symbol = nfa.class_of_byte[trie.byte[node]]
+        target = 0
+        if symbol >= 0:
+            target = successor(nfa, dfa, path[depth], symbol)
+            if target == OVERFLOW:
+                return OVERFLOW
+        if target == 0:
+            node = trie.end[node]
+            continue
+        path[depth + 1] = target
+        if target < wanted.size and wanted[target]:
+            for i in range(trie.token_start[node], trie.token_start[node + 1]):
+                token = trie.token_ids[i]
+                row[token >> 5] |= np.int32(1) << np.int32(token & 31)
+        node += 1
+    return 0
+
+
+@njit(cache=True, nogil=True)
+def collect_token_ends(
+    nfa: NfaArrays, dfa: DfaArrays, trie: TrieArrays, state: int, path: np.ndarray
+) -> int:
+    """Put the distinct states in which tokens end into `dfa.parent`.
+
+    Returns:
+        How many there are, or OVERFLOW.
+    """
+    path[0] = state
+    seen = np.zeros(dfa.status.size, np.uint8)
+    found = 0
+    node, nodes = 0, trie.byte.size
+    while node < nodes:
+        depth = trie.depth[node]
+        symbol = nfa.class_of_byte[trie.byte[node]]
+        target = 0
+        if symbol >= 0:
+            target = successor(nfa, dfa, path[depth], symbol)
+            if target == OVERFLOW:
+                return OVERFLOW
+        if target == 0:
+            node = trie.end[node]
+            continue
+        path[depth + 1] = target
+        if trie.token_start[node + 1] > trie.token_start[node] and not seen[target]:
+            seen[target] = 1
+            found += 1
+        node += 1
+    found = 0
+    for target in range(seen.size):
+        if seen[target]:
+            dfa.parent[found] = target
+            found += 1
+    return found
+
+
+@njit(cache=True, nogil=True)
+def advance_bytes(nfa: NfaArrays, dfa: DfaArrays, state: int, data: np.ndarray) -> int:
+    """Return the live state behind uint8[n] bytes, 0 if there is none, or OVERFLOW."""
+    for i in range(data.size):
+        symbol = nfa.class_of_byte[data[i]]
+        if symbol < 0:
+            return 0
+        state = successor(nfa, dfa, state, symbol)
+        if state <= 0:
+            return state
+    return state
+
+
+@njit(cache=True, nogil=True)
+def live_symbols(nfa: NfaArrays, dfa: DfaArrays, state: int, out: np.ndarray) -> int:
+    """Write the byte classes that lead to live states into out; return their number."""
+    found = 0
+    for symbol in range(dfa.table.shape[1]):
+        target = successor(nfa, dfa, state, symbol)
+        if target == OVERFLOW:
+            return OVERFLOW
+        if target:
+            out[found] = symbol
+            found += 1
+    return found
+
+
+@njit(cache=True, nogil=True)
+def forced_run(
+    nfa: NfaArrays, dfa: DfaArrays, state: int, only_byte: np.ndarray, out: np.ndarray
+) -> int:
+    """Write the bytes that must follow a state: while it does not accept and one byte can follow.
+
+    Args:
+        nfa: the components.
+        dfa: the automaton.
+        state: where the run starts.
+        only_byte: int32[classes]; the byte of a class that has just one, else -1.
+        out: uint8[limit] out.
+
+    Returns:
+        Number of bytes written, or OVERFLOW.
+    """
+    written = 0
+    while written < out.size and dfa.accepting[state] == 0:
+        choice = -1
+        for symbol in range(dfa.table.shape[1]):
+            target = successor(nfa, dfa, state, symbol)
+            if target == OVERFLOW:
+                return OVERFLOW
+            if target:
+                if choice >= 0 or only_byte[symbol] < 0:
+                    return written
+                choice = symbol
+        if choice < 0:
+            return written
+        out[written] = only_byte[choice]
+        written += 1
+        state = dfa.table[state, choice]
+    return written
