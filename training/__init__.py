@@ -1,0 +1,1 @@
+"""The embedded language model, from nothing: corpus, tokenizer, training and evaluation."""
