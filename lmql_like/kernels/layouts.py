@@ -41,6 +41,9 @@ class NfaArrays(NamedTuple):
     jump_start: NDArray[np.int32]  # [n + 1] empty moves of state s
     jump_to: NDArray[np.int32]  # [jumps] target state
     component: NDArray[np.int32]  # [n] which component a state belongs to
+    distance: NDArray[np.int32]  # [n] bytes to the component's accepting state
+    required: NDArray[np.int8]  # [components] 1: the formula cannot hold without it
+    trusted: NDArray[np.int8]  # [1] 1: a set that is not empty is live, without a search
     accept: NDArray[np.int32]  # [components] accepting state of each component, -1: none
     starts: NDArray[np.int32]  # start states of the components that run from the beginning
     # Postfix programs over components, one after another; see `kernels.formula`.
@@ -61,6 +64,7 @@ class DfaArrays(NamedTuple):
 
     table: NDArray[np.int32]  # [capacity, classes], see UNKNOWN
     status: NDArray[np.int8]  # [capacity] 0 not known yet, LIVE or DEAD
+    distance: NDArray[np.int32]  # [capacity] no fewer bytes than this lead to acceptance
     accepting: NDArray[np.int64]  # [capacity] bit r: accepting while the token count is in regime r
     injecting: NDArray[np.int8]  # [capacity] 1: a STOPS_BEFORE phrase may begin here
     stopped: NDArray[np.int8]  # [capacity] 1: a stop phrase just ended the hole

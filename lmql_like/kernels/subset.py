@@ -15,7 +15,7 @@ from numba import njit
 from lmql_like.kernels.formula import evaluate, evaluate_possible
 from lmql_like.kernels.layouts import DEAD, LIVE, OVERFLOW, UNKNOWN, DfaArrays, NfaArrays
 
-__all__ = ["INJECT", "STOP_AFTER", "initial_state", "is_live", "successor"]
+__all__ = ["INJECT", "STOP_AFTER", "initial_state", "is_live", "rehash", "successor"]
 
 STOP_AFTER = 0  # rule: where the program holds and the component accepts, the hole ends
 INJECT = 1  # rule: where the program holds, the component may start here
@@ -114,6 +114,28 @@ def _intern(nfa: NfaArrays, dfa: DfaArrays, size: int, clock: int) -> int:
 
 
 @njit(cache=True, nogil=True)
+def _settle(nfa: NfaArrays, dfa: DfaArrays, state: int) -> None:
+    """Note a lower bound of a new state's bytes to acceptance, and whether it is surely live."""
+    if dfa.accepting[state]:
+        dfa.status[state] = LIVE
+        dfa.distance[state] = 0
+        return
+    nearest = dfa.truth[dfa.truth.size - nfa.accept.size :]  # free again, the state being made
+    nearest[:] = 0x7FFFFFFF
+    for i in range(dfa.set_start[state], dfa.set_start[state + 1]):
+        member = dfa.pool[i]
+        component = nfa.component[member]
+        nearest[component] = min(nearest[component], nfa.distance[member])
+    bound = 0
+    for component in range(nfa.accept.size):
+        if nfa.required[component]:
+            bound = max(bound, nearest[component])
+    dfa.distance[state] = bound
+    if nfa.trusted[0]:
+        dfa.status[state] = LIVE
+
+
+@njit(cache=True, nogil=True)
 def _find_or_add(
     nfa: NfaArrays, dfa: DfaArrays, size: int, accepting: int, injecting: int, stopped: int
 ) -> int:
@@ -148,13 +170,27 @@ def _find_or_add(
     dfa.pool[used : used + size] = members
     dfa.set_start[state + 1] = used + size
     dfa.table[state, :] = UNKNOWN
-    dfa.status[state] = LIVE if accepting else 0
+    dfa.status[state] = 0
     dfa.accepting[state] = accepting
     dfa.injecting[state] = injecting
     dfa.stopped[state] = stopped
     dfa.counts[0] = state + 1
     dfa.counts[1] = used + size
+    _settle(nfa, dfa, state)
     return state
+
+
+@njit(cache=True, nogil=True)
+def rehash(dfa: DfaArrays) -> None:
+    """Fill an empty hash table with all states there are."""
+    mask = dfa.buckets.size - 1
+    for state in range(1, dfa.counts[0]):
+        begin, end = dfa.set_start[state], dfa.set_start[state + 1]
+        seed = dfa.accepting[state] * 4 + dfa.injecting[state] * 2 + dfa.stopped[state]
+        bucket = _set_hash(dfa.pool[begin:end], end - begin, seed) & mask
+        while dfa.buckets[bucket]:
+            bucket = (bucket + 1) & mask
+        dfa.buckets[bucket] = state
 
 
 @njit(cache=True, nogil=True)
@@ -205,9 +241,10 @@ def _build(nfa: NfaArrays, dfa: DfaArrays, state: int, symbol: int) -> int:
 def is_live(nfa: NfaArrays, dfa: DfaArrays, state: int) -> int:
     """Tell whether an accepting state can be reached: 1, 0 or OVERFLOW.
 
-    Breadth first, until an accepting or known live state is met: the states on the way
-    to it are live. Where the search ends without one, all it visited are dead. Every
-    state is settled once, so the total cost is the part of the automaton reached.
+    Depth first, nearest first by `distance`, until an accepting or known live state is
+    met: the states on the way to it are live. Where the search ends without one, all it
+    visited are dead. Every state is settled once, so the total cost is the part of the
+    automaton reached.
     """
     if dfa.status[state]:
         return 1 if dfa.status[state] == LIVE else 0
@@ -217,10 +254,13 @@ def is_live(nfa: NfaArrays, dfa: DfaArrays, state: int) -> int:
     dfa.queue[0] = state
     dfa.parent[state] = 0
     dfa.visited[state] = clock
-    head, tail = 0, 1
-    while head < tail:
-        current = dfa.queue[head]
-        head += 1
+    top, bottom = 1, dfa.queue.size  # the stack grows up from 0, the done ones down from the end
+    while top:
+        top -= 1
+        current = dfa.queue[top]
+        bottom -= 1
+        dfa.queue[bottom] = current
+        best = top
         for symbol in range(dfa.table.shape[1]):
             value = dfa.table[current, symbol]
             if value == UNKNOWN:
@@ -237,9 +277,13 @@ def is_live(nfa: NfaArrays, dfa: DfaArrays, state: int) -> int:
                 return 1
             dfa.visited[target] = clock
             dfa.parent[target] = current
-            dfa.queue[tail] = target
-            tail += 1
-    for i in range(tail):
+            dfa.queue[top] = target
+            if top == best or dfa.distance[target] < dfa.distance[dfa.queue[best]]:
+                best = top
+            top += 1
+        if best < top:
+            dfa.queue[best], dfa.queue[top - 1] = dfa.queue[top - 1], dfa.queue[best]
+    for i in range(bottom, dfa.queue.size):
         dfa.status[dfa.queue[i]] = DEAD
     return 0
 

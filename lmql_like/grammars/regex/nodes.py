@@ -5,10 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from lmql_like.grammars.regex.charsets import Ranges
+from lmql_like.grammars.regex.charsets import ALL_CHARACTERS, Ranges
 from lmql_like.source import Span
 
-__all__ = ["Alternation", "CharSet", "Choice", "Concat", "Node", "Repeat", "literal"]
+__all__ = [
+    "ANY_TEXT",
+    "AnyByte",
+    "Alternation",
+    "CharSet",
+    "Choice",
+    "Concat",
+    "Node",
+    "Repeat",
+    "is_nullable",
+]
 
 
 @dataclass(frozen=True)
@@ -16,6 +26,11 @@ class CharSet:
     """One character out of a set; the empty set matches nothing."""
 
     ranges: Ranges
+
+
+@dataclass(frozen=True)
+class AnyByte:
+    """One byte, whatever it is: only for counting bytes, beside a test for valid UTF-8."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +64,18 @@ class Choice:
     texts: tuple[str, ...]
 
 
-Node: TypeAlias = CharSet | Concat | Alternation | Repeat | Choice
+Node: TypeAlias = CharSet | AnyByte | Concat | Alternation | Repeat | Choice
 
 
-def literal(text: str) -> Node:
-    """Return the node that matches exactly one text."""
-    return Choice((text,))
+ANY_TEXT: Node = Repeat(CharSet(ALL_CHARACTERS), 0, None)
+
+
+def is_nullable(node: Node) -> bool:
+    """Tell whether a node matches the empty text."""
+    if isinstance(node, Concat):
+        return all(is_nullable(part) for part in node.parts)
+    if isinstance(node, Alternation):
+        return any(is_nullable(option) for option in node.options)
+    if isinstance(node, Repeat):
+        return node.low == 0 or is_nullable(node.item)
+    return isinstance(node, Choice) and "" in node.texts

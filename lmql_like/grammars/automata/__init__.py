@@ -1,0 +1,1 @@
+"""Nodes -> byte nfa -> lazily built deterministic automaton."""

@@ -1,0 +1,201 @@
+"""The deterministic automaton of a constraint, built on demand, and its room to grow."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmql_like.errors import GrammarError
+from lmql_like.grammars.limits import Limits
+from lmql_like.kernels.layouts import OVERFLOW, DfaArrays, NfaArrays, TrieArrays
+from lmql_like.kernels.subset import initial_state, rehash
+from lmql_like.kernels.walk import (
+    advance_bytes,
+    collect_token_ends,
+    forced_run,
+    live_symbols,
+    mask_tokens,
+    mask_tokens_ending_in,
+)
+
+__all__ = ["LazyDfa"]
+
+_FIRST_STATES = 64
+_FIRST_ITEMS = 1024
+
+
+class LazyDfa:
+    """A deterministic automaton over bytes whose states are positive ints.
+
+    Only states from which an accepting one can be reached are ever returned. States are
+    made when first met and stay; asking twice costs a table look-up. Several threads may
+    use one automaton: kernels run under its lock.
+
+    Args:
+        nfa: the components, formula and rules.
+        limits: `max_states` and `max_set_items`; over them, `GrammarError` G201.
+    """
+
+    def __init__(self, nfa: NfaArrays, limits: Limits) -> None:
+        self._nfa = nfa
+        self._limits = limits
+        self._lock = threading.RLock()
+        self._n_classes = int(nfa.class_of_byte.max()) + 1
+        self._dfa = self._allocate(_FIRST_STATES, _FIRST_ITEMS)
+        self._dfa.counts[0] = 1  # state 0 is the dead one
+        counts = np.bincount(nfa.class_of_byte[nfa.class_of_byte >= 0], minlength=self._n_classes)
+        self._only_byte = np.full(self._n_classes, -1, np.int32)
+        for byte in range(256):
+            symbol = nfa.class_of_byte[byte]
+            if symbol >= 0 and counts[symbol] == 1:
+                self._only_byte[symbol] = byte
+        self._start = self._run(lambda: initial_state(self._nfa, self._dfa))
+
+    @property
+    def start(self) -> int:
+        """The start state; 0 where nothing can match."""
+        return self._start
+
+    @property
+    def n_states(self) -> int:
+        """How many states have been made so far."""
+        return int(self._dfa.counts[0]) - 1
+
+    @property
+    def n_classes(self) -> int:
+        """How many classes of bytes the constraint tells apart."""
+        return self._n_classes
+
+    def accepting(self, state: int) -> int:
+        """Return the regimes of the token count (bits) in which a state accepts."""
+        return int(self._dfa.accepting[state])
+
+    def is_stopped(self, state: int) -> bool:
+        """Tell whether a stop phrase ended the text in this state."""
+        return bool(self._dfa.stopped[state])
+
+    def is_injecting(self, state: int) -> bool:
+        """Tell whether a STOPS_BEFORE phrase may begin in this state."""
+        return bool(self._dfa.injecting[state])
+
+    def advance(self, state: int, data: bytes) -> int:
+        """Return the state behind some bytes, 0 if no accepting state is reachable there."""
+        array = np.frombuffer(data, np.uint8)
+        return self._run(lambda: advance_bytes(self._nfa, self._dfa, state, array))
+
+    def live_bytes(self, state: int) -> NDArray[np.bool_]:
+        """Return bool[256]: the bytes that may follow a state."""
+        symbols = np.empty(self._n_classes, np.int32)
+        found = self._run(lambda: live_symbols(self._nfa, self._dfa, state, symbols))
+        flags = np.zeros(self._n_classes + 1, np.bool_)
+        flags[symbols[:found]] = True
+        return flags[self._nfa.class_of_byte]  # class -1 reads the spare last flag
+
+    def forced_bytes(self, state: int, limit: int = 4096) -> bytes:
+        """Return the bytes that must follow a state, up to where it accepts or a choice begins."""
+        out = np.empty(limit, np.uint8)
+        written = self._run(
+            lambda: forced_run(self._nfa, self._dfa, state, self._only_byte, out)
+        )
+        return out[:written].tobytes()
+
+    def mask(self, state: int, trie: TrieArrays, path: NDArray[np.int32], row: NDArray[np.int32]) -> None:
+        """Add the bits of the trie's tokens that may follow a state to a packed row."""
+        self._run(lambda: mask_tokens(self._nfa, self._dfa, trie, state, path, row))
+
+    def mask_ending_in(
+        self,
+        state: int,
+        trie: TrieArrays,
+        path: NDArray[np.int32],
+        wanted: NDArray[np.uint8],
+        row: NDArray[np.int32],
+    ) -> None:
+        """As `mask`, for tokens that end in a state s with wanted[s] != 0."""
+        self._run(
+            lambda: mask_tokens_ending_in(
+                self._nfa, self._dfa, trie, state, path, wanted, row
+            )
+        )
+
+    def token_ends(
+        self, state: int, trie: TrieArrays, path: NDArray[np.int32]
+    ) -> NDArray[np.int32]:
+        """Return the distinct states, ascending, in which the trie's tokens end."""
+        with self._lock:
+            found = self._run(
+                lambda: collect_token_ends(self._nfa, self._dfa, trie, state, path)
+            )
+            return self._dfa.parent[:found].copy()
+
+    @property
+    def arrays(self) -> tuple[NfaArrays, DfaArrays]:
+        """The bundles for kernels of other modules; pass them through `run` only."""
+        return self._nfa, self._dfa
+
+    def run(self, kernel: Callable[[NfaArrays, DfaArrays], int]) -> int:
+        """Call a kernel under the lock, growing the arrays until it does not overflow."""
+        return self._run(lambda: kernel(self._nfa, self._dfa))
+
+    def _run(self, kernel: Callable[[], int]) -> int:
+        with self._lock:
+            result = kernel()
+            while result == OVERFLOW:
+                self._grow()
+                result = kernel()
+            return int(result)
+
+    def _grow(self) -> None:
+        """Double whichever arrays are full."""
+        old = self._dfa
+        n_states, n_items = int(old.counts[0]), int(old.counts[1])
+        capacity, items = old.status.size, old.pool.size
+        states_full = n_states + 1 >= capacity
+        if n_states > self._limits.max_states or n_items > self._limits.max_set_items:
+            raise GrammarError(
+                "G201",
+                f"the constraint needs more than {self._limits.max_states} automaton states"
+                if n_states > self._limits.max_states
+                else f"the constraint's states stand for more than "
+                f"{self._limits.max_set_items} positions",
+                help="make counted repeats or length bounds smaller, or raise Limits.max_states",
+            )
+        # A set may be as large as the nfa; the pool must take the next one whatever its size.
+        items = max(items, 2 * (n_items + self._nfa.component.size)) if not states_full else items
+        new = self._allocate(capacity * 2 if states_full else capacity, items)
+        new.table[:n_states] = old.table[:n_states]
+        for name in ("status", "distance", "accepting", "injecting", "stopped"):
+            getattr(new, name)[:n_states] = getattr(old, name)[:n_states]
+        new.set_start[: n_states + 1] = old.set_start[: n_states + 1]
+        new.pool[:n_items] = old.pool[:n_items]
+        new.counts[:] = old.counts
+        if new.buckets.size == old.buckets.size:
+            new.buckets[:] = old.buckets
+        else:
+            rehash(new)
+        self._dfa = new
+
+    def _allocate(self, capacity: int, items: int) -> DfaArrays:
+        n = self._nfa.component.size
+        return DfaArrays(
+            table=np.empty((capacity, self._n_classes), np.int32),
+            status=np.zeros(capacity, np.int8),
+            distance=np.zeros(capacity, np.int32),
+            accepting=np.zeros(capacity, np.int64),
+            injecting=np.zeros(capacity, np.int8),
+            stopped=np.zeros(capacity, np.int8),
+            set_start=np.zeros(capacity + 1, np.int64),
+            pool=np.empty(items, np.int32),
+            buckets=np.zeros(2 * capacity, np.int32),
+            counts=np.zeros(2, np.int64),
+            stamp=np.zeros(n + 1, np.int32),
+            members=np.empty(n + 1, np.int32),
+            stack=np.empty(n + 1, np.int32),
+            truth=np.zeros(2 * self._nfa.code.size + self._nfa.accept.size + 2, np.int64),
+            queue=np.empty(capacity, np.int32),
+            parent=np.empty(capacity, np.int32),
+            visited=np.zeros(capacity + 1, np.int32),
+        )

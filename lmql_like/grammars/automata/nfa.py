@@ -1,0 +1,212 @@
+"""Nodes -> one nfa over bytes, by Thompson's construction (CACM 1968).
+
+All patterns of a constraint share one numbering of states; each is a *component* with a
+start and one accepting state. Counted repeats are written out: the copies of a large
+one are made by shifting the first copy's edges, not by visiting the node again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmql_like.errors import GrammarError
+from lmql_like.grammars.limits import Limits
+from lmql_like.grammars.regex.nodes import (
+    Alternation,
+    AnyByte,
+    CharSet,
+    Choice,
+    Concat,
+    Node,
+    Repeat,
+)
+from lmql_like.grammars.utf8 import utf8_automaton
+from lmql_like.source import Span
+
+__all__ = ["Component", "NfaBuilder", "NfaGraph"]
+
+
+@dataclass(frozen=True)
+class Component:
+    """One pattern's part of the nfa."""
+
+    start: int
+    accept: int
+
+
+@dataclass(frozen=True)
+class NfaGraph:
+    """The finished nfa: edges on byte intervals and empty moves."""
+
+    components: tuple[Component, ...]
+    component_of: NDArray[np.int32]  # [n_states]
+    edges: NDArray[np.int32]  # [n, 4] source, first byte, last byte, target
+    jumps: NDArray[np.int32]  # [n, 2] source, target
+
+
+class NfaBuilder:
+    """Collects the components of one constraint.
+
+    Args:
+        limits: `max_nfa_states`; over it, `GrammarError` G202 names the repeat at fault.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._n_states = 0
+        self._components: list[Component] = []
+        self._first_state: list[int] = []
+        # Columns of plain ints: copies of a repeat extend them by whole arrays.
+        self._edges: tuple[list[int], ...] = ([], [], [], [])
+        self._jumps: tuple[list[int], ...] = ([], [])
+
+    def add(self, node: Node) -> int:
+        """Add a component that matches a node; return its number."""
+        self._first_state.append(self._n_states)
+        start, accept = self._state(), self._state()
+        self._emit(node, start, accept)
+        self._components.append(Component(start, accept))
+        return len(self._components) - 1
+
+    def finish(self) -> NfaGraph:
+        """Return the nfa of all components."""
+        first = np.zeros(self._n_states, np.int32)
+        first[self._first_state[1:]] = 1
+        return NfaGraph(
+            components=tuple(self._components),
+            component_of=np.cumsum(first, dtype=np.int32),
+            edges=np.array(self._edges, np.int32).T,
+            jumps=np.array(self._jumps, np.int32).T,
+        )
+
+    def _state(self, span: Span | None = None) -> int:
+        self._reserve(1, span)
+        self._n_states += 1
+        return self._n_states - 1
+
+    def _reserve(self, count: int, span: Span | None) -> None:
+        if self._n_states + count > self._limits.max_nfa_states:
+            raise GrammarError(
+                "G202",
+                f"the pattern writes out to more than {self._limits.max_nfa_states} states",
+                span=span,
+                help="make the counted repeats smaller, or raise Limits.max_nfa_states",
+            )
+
+    def _edge(self, source: int, low: int, high: int, target: int) -> None:
+        for column, value in zip(self._edges, (source, low, high, target), strict=True):
+            column.append(value)
+
+    def _jump(self, source: int, target: int) -> None:
+        self._jumps[0].append(source)
+        self._jumps[1].append(target)
+
+    def _emit(self, node: Node, start: int, end: int) -> None:
+        """Add states and edges so that `node` leads from start to end."""
+        if isinstance(node, CharSet):
+            self._emit_set(node, start, end)
+        elif isinstance(node, AnyByte):
+            self._edge(start, 0, 255, end)
+        elif isinstance(node, Concat):
+            self._emit_sequence(node.parts, start, end)
+        elif isinstance(node, Alternation):
+            for option in node.options:
+                self._emit(option, start, end)
+        elif isinstance(node, Choice):
+            self._emit_choice(node, start, end)
+        else:
+            self._emit_repeat(node, start, end)
+
+    def _emit_sequence(self, parts: tuple[Node, ...], start: int, end: int) -> None:
+        if not parts:
+            self._jump(start, end)
+        for i, part in enumerate(parts):
+            following = end if i == len(parts) - 1 else self._state()
+            self._emit(part, start, following)
+            start = following
+
+    def _emit_set(self, node: CharSet, start: int, end: int) -> None:
+        automaton = utf8_automaton(node.ranges)
+        base = self._n_states - 2  # node 2 of the automaton becomes the next state
+        self._reserve(len(automaton.edges) - 2, None)
+        self._n_states += len(automaton.edges) - 2
+        for source, edges in enumerate(automaton.edges):
+            from_state = start if source == 0 else base + source
+            for low, high, target in edges:
+                self._edge(from_state, low, high, end if target == 1 else base + target)
+
+    def _emit_choice(self, node: Choice, start: int, end: int) -> None:
+        """Add the trie of the texts; the accepting nodes lead to `end`."""
+        children: dict[tuple[int, int], int] = {}
+        for text in dict.fromkeys(node.texts):
+            state = start
+            data = text.encode()
+            for byte in data:
+                target = children.get((state, byte))
+                if target is None:
+                    target = children[state, byte] = self._state()
+                    self._edge(state, byte, byte, target)
+                state = target
+            self._jump(state, end)
+
+    def _emit_repeat(self, node: Repeat, start: int, end: int) -> None:
+        low, high = node.low, node.high
+        if high is not None and high < low:
+            return  # matches nothing
+        start = self._emit_copies(node, low, start)
+        if high is None:
+            loop = self._state(node.span)
+            self._jump(start, loop)
+            self._emit(node.item, loop, loop)
+            self._jump(loop, end)
+        else:
+            last = self._emit_copies(node, high - low, start, exit_to=end)
+            self._jump(last, end)
+
+    def _emit_copies(self, node: Repeat, count: int, start: int, exit_to: int = -1) -> int:
+        """Chain `count` copies of a repeat's item behind start; return the state behind them.
+
+        Where `exit_to` is a state, a jump to it stands before each copy.
+        """
+        if count == 0:
+            return start
+        fresh = self._state(node.span)  # a state of its own: copies must not share `start`
+        self._jump(start, fresh)
+        first_edge, first_jump = len(self._edges[0]), len(self._jumps[0])
+        behind = self._state(node.span)
+        self._emit(node.item, fresh, behind)
+        if exit_to >= 0:
+            self._jump(fresh, exit_to)
+        size = self._n_states - behind  # states of one copy: the one behind it, and its inner ones
+        if count > 1:
+            self._reserve((count - 1) * size, node.span)
+            self._n_states += (count - 1) * size
+            _, low, high, _ = self._edges
+            low.extend(low[first_edge:] * (count - 1))
+            high.extend(high[first_edge:] * (count - 1))
+            columns = [(c, first_edge) for c in (self._edges[0], self._edges[3])]
+            columns += [(c, first_jump) for c in self._jumps]
+            for column, first in columns:
+                column.extend(_renumber(column[first:], count, size, (fresh, behind, exit_to)))
+        return behind + (count - 1) * size
+
+
+def _renumber(
+    column: list[int], count: int, size: int, fixed: tuple[int, int, int]
+) -> list[int]:
+    """Return the state ids of copies 2..count of a repeat, given those of the first copy.
+
+    Copy k has the first copy's ids plus k * size, but for two: the state before it is the
+    one behind the copy before, and the exit is shared by all.
+    """
+    before, behind, exit_to = fixed
+    copies = np.arange(1, count)[:, None]
+    ids = np.array(column, np.int64)
+    moved = ids + copies * size
+    moved[:, ids == before] = behind + (copies - 1) * size
+    moved[:, ids == exit_to] = exit_to
+    renumbered: list[int] = moved.ravel().tolist()
+    return renumbered

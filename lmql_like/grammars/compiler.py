@@ -1,0 +1,234 @@
+"""Formula -> one byte automaton.
+
+Each pattern becomes a component of one nfa, the boolean structure a postfix program over
+"component accepts", so `and`, `or` and `not` cost nothing but the program: there is no
+product to build. What the lazy subset construction then visits is the reachable part of
+the product, and nothing else.
+
+The text of a hole is always valid UTF-8: where the formula alone does not say so, a
+component for valid text is and-ed to it.
+
+Stops are rules beside the program. With the other conjuncts O and a phrase S:
+
+* STOPS_AT: where O holds and a phrase just ended, the hole is over: a component `alive`
+  that reads any text is killed, and nothing that needs it can accept any more;
+* STOPS_BEFORE: where O holds, S may begin: its component is injected; where it accepts,
+  the hole is over, and the phrase is cut off afterwards (`Automaton.value`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from lmql_like.errors import GrammarError
+from lmql_like.grammars.automata.nfa import NfaBuilder
+from lmql_like.grammars.automaton import Automaton, Program, Rule
+from lmql_like.grammars.formulas import (
+    And,
+    Constant,
+    Formula,
+    Matches,
+    Not,
+    Or,
+    StopsAt,
+    StopsBefore,
+    TokenCount,
+    all_of,
+    matches,
+    one_of,
+)
+from lmql_like.grammars.limits import DEFAULT_LIMITS, Limits
+from lmql_like.grammars.regex.nodes import ANY_TEXT, Concat, Node
+from lmql_like.kernels import formula as ops
+from lmql_like.kernels.subset import INJECT, STOP_AFTER
+from lmql_like.source import Source
+
+__all__ = ["compile_choice", "compile_formula", "compile_regex"]
+
+
+def compile_regex(pattern: str, *, flags: int = 0, limits: Limits = DEFAULT_LIMITS) -> Automaton:
+    """Return the automaton of the texts that a pattern matches as a whole.
+
+    Args:
+        pattern: in the dialect of `docs/reference/patterns.md`; it means what
+            `re.fullmatch` means.
+        flags: `re` flags: A, I, S, U, X.
+        limits: bounds, see `Limits`.
+
+    Raises:
+        GrammarError: G101 not a pattern, G102 outside the dialect, G201 to G203 over a limit.
+    """
+    return compile_formula(matches(pattern, flags), limits=limits)
+
+
+def compile_choice(texts: Iterable[str], *, limits: Limits = DEFAULT_LIMITS) -> Automaton:
+    """Return the automaton of a finite set of texts.
+
+    Raises:
+        GrammarError: G202 over a limit.
+    """
+    return compile_formula(one_of(texts), limits=limits)
+
+
+def compile_formula(formula: Formula, *, limits: Limits = DEFAULT_LIMITS) -> Automaton:
+    """Return the automaton of the texts that satisfy a formula.
+
+    Raises:
+        GrammarError: G104 for a stop that cannot be enforced, G201 and G202 over a limit.
+    """
+    return _Lowering(limits).run(formula)
+
+
+class _Lowering:
+    """Collects components, counters and rules while it writes programs."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._nfa = NfaBuilder(limits)
+        self._component_of: dict[Node, int] = {}
+        self._running: list[int] = []  # components that run from the beginning
+        self._counters: list[TokenCount] = []
+        self._rules: list[Rule] = []
+
+    def run(self, formula: Formula) -> Automaton:
+        conjuncts = formula.parts if isinstance(formula, And) else (formula,)
+        befores = [part for part in conjuncts if isinstance(part, StopsBefore)]
+        rest = all_of(part for part in conjuncts if not isinstance(part, StopsBefore))
+        if befores:
+            program = self._stop_before(rest, befores)
+        else:
+            program = self._program(rest if _is_text(rest) else rest & Matches(ANY_TEXT))
+        return Automaton(
+            graph=self._nfa.finish(),
+            running=tuple(self._running),
+            program=program,
+            counters=tuple(self._counters),
+            rules=tuple(self._rules),
+            finders=tuple(part.finder for part in befores),
+            limits=self._limits,
+        )
+
+    # -- formulas ------------------------------------------------------------------
+
+    def _program(self, formula: Formula) -> Program:
+        if isinstance(formula, Constant):
+            return (ops.CONSTANT, int(formula.value))
+        if isinstance(formula, Matches):
+            return (ops.COMPONENT, self._component(formula.node, formula.pattern))
+        if isinstance(formula, TokenCount):
+            if formula not in self._counters:
+                self._counters.append(formula)
+            return (ops.COUNTER, self._counters.index(formula))
+        if isinstance(formula, Not):
+            return (*self._program(formula.part), ops.NOT, 0)
+        if isinstance(formula, Or):
+            return self._joined([self._program(part) for part in formula.parts], ops.OR)
+        if isinstance(formula, (And, StopsAt)):
+            return self._conjunction(formula.parts if isinstance(formula, And) else (formula,))
+        raise GrammarError(
+            "G104",
+            "STOPS_BEFORE cannot stand under 'or' or 'not'",
+            help="and-it to the whole condition, or use STOPS_AT, which may stand anywhere",
+        )
+
+    @staticmethod
+    def _joined(programs: list[Program], operation: int) -> Program:
+        if len(programs) == 1:
+            return programs[0]
+        return (*(item for program in programs for item in program), operation, len(programs))
+
+    def _conjunction(self, parts: tuple[Formula, ...]) -> Program:
+        stops = [part for part in parts if isinstance(part, StopsAt)]
+        others = [part for part in parts if not isinstance(part, StopsAt)]
+        programs = [self._program(part) for part in others]
+        if stops:
+            alive = self._new_component(ANY_TEXT)
+            condition = self._joined(
+                [
+                    program
+                    for part, program in zip(others, programs, strict=True)
+                    if not isinstance(part, TokenCount)
+                ]
+                or [(ops.CONSTANT, 1)],
+                ops.AND,
+            )
+            for stop in stops:
+                _check_counts(others)
+                phrase = self._component(Concat((ANY_TEXT, stop.phrase)))
+                self._rules.append(Rule(STOP_AFTER, condition, phrase, alive))
+            programs.append((ops.COMPONENT, alive))
+        return self._joined(programs, ops.AND)
+
+    def _stop_before(self, rest: Formula, befores: list[StopsBefore]) -> Program:
+        conjuncts = rest.parts if isinstance(rest, And) else (rest,)
+        _check_counts(list(conjuncts))
+        counts = [part for part in conjuncts if isinstance(part, TokenCount)]
+        alive = self._new_component(ANY_TEXT)
+        condition = self._joined(
+            [
+                self._program(all_of(p for p in conjuncts if not isinstance(p, TokenCount))),
+                (ops.COMPONENT, alive),
+            ],
+            ops.AND,
+        )
+        phrases: list[Program] = []
+        for before in befores:
+            phrase = self._new_component(before.phrase, running=False)
+            self._rules.append(Rule(INJECT, condition, phrase, alive))
+            phrases.append((ops.COMPONENT, phrase))
+        body = self._joined([condition, *phrases], ops.OR)
+        return self._joined([body, *(self._program(count) for count in counts)], ops.AND)
+
+    # -- components ----------------------------------------------------------------
+
+    def _component(self, node: Node, pattern: str = "") -> int:
+        """Return the component of a node; equal nodes share one."""
+        if node not in self._component_of:
+            self._component_of[node] = self._new_component(node, pattern)
+        return self._component_of[node]
+
+    def _new_component(self, node: Node, pattern: str = "", *, running: bool = True) -> int:
+        try:
+            component = self._nfa.add(node)
+        except GrammarError as error:
+            if error.span is not None and error.source is None:
+                error.source = Source(pattern, "<pattern>")
+            raise
+        if running:
+            self._running.append(component)
+        return component
+
+
+def _is_text(formula: Formula) -> bool:
+    """Tell whether only valid UTF-8 can satisfy a formula."""
+    if isinstance(formula, And):
+        return any(_is_text(part) for part in formula.parts)
+    if isinstance(formula, Or):
+        return all(_is_text(part) for part in formula.parts)
+    if isinstance(formula, Constant):
+        return not formula.value
+    return isinstance(formula, (Matches, StopsAt))
+
+
+def _check_counts(others: list[Formula]) -> None:
+    """Refuse token counts beside a stop, but for upper bounds.
+
+    A stop counts where the other conjuncts hold, in the middle of a token too; how many
+    tokens the text has is settled only at a token's end.
+    """
+    for part in others:
+        simple = isinstance(part, TokenCount) and part.low == 0
+        if not simple and _has_token_count(part):
+            raise GrammarError(
+                "G104",
+                "a stop phrase beside a token count that is more than an upper bound",
+                help="bound len(X) or len(WORDS(X)) from below instead of len(TOKENS(X))",
+            )
+
+
+def _has_token_count(formula: Formula) -> bool:
+    if isinstance(formula, TokenCount):
+        return True
+    if isinstance(formula, Not):
+        return _has_token_count(formula.part)
+    return isinstance(formula, (And, Or)) and any(map(_has_token_count, formula.parts))

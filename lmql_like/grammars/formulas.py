@@ -1,0 +1,294 @@
+"""What a hole's text must satisfy: tests on the text, combined with `& | ~`.
+
+    And, Or, Not        boolean combinations at any depth
+    Constant            TRUE, FALSE
+    Matches             the whole text matches a pattern (every operator but the next three)
+    TokenCount          the number of tokens lies in a range
+    StopsAt             the hole ends behind the first phrase that counts
+    StopsBefore         the same, and the phrase is no part of the hole
+
+A formula is a value; `compiler.compile_formula` makes one automaton of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import and_, or_
+from typing import TypeAlias
+
+from lmql_like.errors import GrammarError
+from lmql_like.grammars.regex.nodes import (
+    ANY_TEXT,
+    AnyByte,
+    CharSet,
+    Choice,
+    Concat,
+    Node,
+    Repeat,
+    is_nullable,
+)
+from lmql_like.grammars.regex.charsets import ALL_CHARACTERS
+from lmql_like.grammars.regex.parser import parse_pattern
+
+__all__ = [
+    "FALSE",
+    "TRUE",
+    "And",
+    "Constant",
+    "Formula",
+    "Matches",
+    "Not",
+    "Or",
+    "Phrases",
+    "StopsAt",
+    "StopsBefore",
+    "TokenCount",
+    "boolean",
+    "byte_count",
+    "char_count",
+    "contains",
+    "decimal",
+    "ends_with",
+    "equals",
+    "integer",
+    "matches",
+    "one_of",
+    "starts_with",
+    "stops_at",
+    "stops_before",
+    "token_count",
+    "word_count",
+]
+
+Phrases: TypeAlias = "str | Sequence[str] | re.Pattern[str]"
+
+
+class Formula:
+    """A condition on a text. `a & b`, `a | b` and `~a` combine; values compare and hash."""
+
+    def __and__(self, other: Formula) -> Formula:
+        if FALSE in (self, other):
+            return FALSE
+        parts = [p for f in (self, other) for p in (f.parts if isinstance(f, And) else (f,))]
+        kept = tuple(dict.fromkeys(part for part in parts if part != TRUE))
+        return kept[0] if len(kept) == 1 else And(kept) if kept else TRUE
+
+    def __or__(self, other: Formula) -> Formula:
+        if TRUE in (self, other):
+            return TRUE
+        parts = [p for f in (self, other) for p in (f.parts if isinstance(f, Or) else (f,))]
+        kept = tuple(dict.fromkeys(part for part in parts if part != FALSE))
+        return kept[0] if len(kept) == 1 else Or(kept) if kept else FALSE
+
+    def __invert__(self) -> Formula:
+        if isinstance(self, Constant):
+            return FALSE if self.value else TRUE
+        return self.part if isinstance(self, Not) else Not(self)
+
+
+@dataclass(frozen=True)
+class Constant(Formula):
+    """Always true or always false."""
+
+    value: bool
+
+
+@dataclass(frozen=True)
+class Matches(Formula):
+    """The whole text matches a node; `pattern` is how it was written, for messages."""
+
+    node: Node
+    pattern: str = ""
+
+
+@dataclass(frozen=True)
+class TokenCount(Formula):
+    """The text was written in `low` to `high` tokens; None means no upper bound."""
+
+    low: int
+    high: int | None
+
+
+@dataclass(frozen=True)
+class StopsAt(Formula):
+    """The text ends behind the first phrase at which the other conjuncts hold."""
+
+    phrase: Node
+
+
+@dataclass(frozen=True)
+class StopsBefore(Formula):
+    """The text ends in front of the first phrase at whose beginning the other conjuncts hold."""
+
+    phrase: Node
+    finder: re.Pattern[str]
+
+
+@dataclass(frozen=True)
+class Not(Formula):
+    """Negation."""
+
+    part: Formula
+
+
+@dataclass(frozen=True)
+class And(Formula):
+    """Conjunction of two or more parts, none of them a conjunction."""
+
+    parts: tuple[Formula, ...]
+
+
+@dataclass(frozen=True)
+class Or(Formula):
+    """Disjunction of two or more parts, none of them a disjunction."""
+
+    parts: tuple[Formula, ...]
+
+
+TRUE = Constant(True)
+FALSE = Constant(False)
+
+_WORD = r"\S+"
+_INTEGER = r" ?-?(0|[1-9][0-9]*)"
+
+
+def matches(pattern: str, flags: int = 0) -> Formula:
+    """Return "the whole text matches a regular expression", as `re.fullmatch` reads it.
+
+    Raises:
+        GrammarError: G101, G102, G203.
+    """
+    return Matches(parse_pattern(pattern, flags=flags), pattern)
+
+
+def equals(text: str) -> Formula:
+    """Return "the text is this one"."""
+    return one_of((text,))
+
+
+def one_of(texts: Iterable[str]) -> Formula:
+    """Return "the text is one of these"; many thousands of texts are fine."""
+    chosen = tuple(dict.fromkeys(texts))
+    return Matches(Choice(chosen)) if chosen else FALSE
+
+
+def contains(text: str) -> Formula:
+    """Return "this text occurs"."""
+    return Matches(Concat((ANY_TEXT, Choice((text,)), ANY_TEXT)))
+
+
+def starts_with(texts: str | Iterable[str]) -> Formula:
+    """Return "the text begins with this one, or with one of these"."""
+    return Matches(Concat((_choice(texts), ANY_TEXT)))
+
+
+def ends_with(texts: str | Iterable[str]) -> Formula:
+    """Return "the text ends with this one, or with one of these"."""
+    return Matches(Concat((ANY_TEXT, _choice(texts))))
+
+
+def char_count(low: int, high: int | None) -> Formula:
+    """Return "the text has low to high characters (code points)"; None: no upper bound."""
+    return _counted(CharSet(ALL_CHARACTERS), low, high)
+
+
+def byte_count(low: int, high: int | None) -> Formula:
+    """Return "the text's UTF-8 form has low to high bytes"; None: no upper bound."""
+    return _counted(AnyByte(), low, high) & Matches(ANY_TEXT)
+
+
+def word_count(low: int, high: int | None) -> Formula:
+    """Return "`text.split()` has low to high items"; None: no upper bound."""
+    low = max(low, 0)
+    if high is not None and high < low:
+        return FALSE
+    none = matches(r"\s*")
+    if high == 0:
+        return none
+    upper = "" if high is None else str(high - 1)
+    some = matches(rf"\s*{_WORD}(?:\s+{_WORD}){{{max(low, 1) - 1},{upper}}}\s*")
+    return none | some if low == 0 else some
+
+
+def token_count(low: int, high: int | None) -> Formula:
+    """Return "the hole was filled with low to high tokens"; None: no upper bound.
+
+    The end-of-text token does not count.
+    """
+    low = max(low, 0)
+    if high is not None and high < low:
+        return FALSE
+    return TRUE if low == 0 and high is None else TokenCount(low, high)
+
+
+def integer() -> Formula:
+    """Return "the text is an integer": a sign or none, no leading zeros, perhaps one space first."""
+    return matches(_INTEGER)
+
+
+def decimal() -> Formula:
+    """Return "the text is a number": an integer, a fraction or none, an exponent or none."""
+    return matches(_INTEGER + r"(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+
+
+def boolean() -> Formula:
+    """Return "the text is true or false", as Python or JSON write it, perhaps one space first."""
+    return matches(r" ?(True|False|true|false)")
+
+
+def stops_at(phrases: Phrases) -> Formula:
+    """Return "the hole ends behind the first of these phrases" (a text, texts or a pattern).
+
+    Raises:
+        GrammarError: G103 where a phrase is empty.
+    """
+    return StopsAt(_phrase(phrases)[0])
+
+
+def stops_before(phrases: Phrases) -> Formula:
+    """Return "the hole ends in front of the first of these phrases".
+
+    Raises:
+        GrammarError: G103 where a phrase is empty.
+    """
+    return StopsBefore(*_phrase(phrases))
+
+
+def all_of(formulas: Iterable[Formula]) -> Formula:
+    """Return the conjunction of any number of formulas."""
+    return reduce(and_, formulas, TRUE)
+
+
+def any_of(formulas: Iterable[Formula]) -> Formula:
+    """Return the disjunction of any number of formulas."""
+    return reduce(or_, formulas, FALSE)
+
+
+def _choice(texts: str | Iterable[str]) -> Node:
+    return Choice((texts,) if isinstance(texts, str) else tuple(dict.fromkeys(texts)))
+
+
+def _counted(unit: Node, low: int, high: int | None) -> Formula:
+    low = max(low, 0)
+    if high is not None and high < low:
+        return FALSE
+    return Matches(Repeat(unit, low, high))
+
+
+def _phrase(phrases: Phrases) -> tuple[Node, re.Pattern[str]]:
+    if isinstance(phrases, re.Pattern):
+        node, finder = parse_pattern(phrases.pattern, flags=phrases.flags & ~re.U), phrases
+    else:
+        node = _choice(phrases)
+        texts = (phrases,) if isinstance(phrases, str) else phrases
+        finder = re.compile("|".join(re.escape(text) for text in texts))
+    if is_nullable(node):
+        raise GrammarError(
+            "G103",
+            "a stop phrase is empty: the hole would end where it begins",
+            help="give at least one character to stop at",
+        )
+    return node, finder

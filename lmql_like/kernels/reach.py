@@ -1,0 +1,65 @@
+"""Shortest ways to a goal over a graph of states."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+__all__ = ["distances_to"]
+
+
+@njit(cache=True, nogil=True)
+def distances_to(
+    n: int, sources: np.ndarray, targets: np.ndarray, weights: np.ndarray, goals: np.ndarray
+) -> np.ndarray:
+    """Return int32[n]: the least weight of a way from each state to a goal, -1: there is none.
+
+    Args:
+        n: number of states.
+        sources: int32[links] where each link begins.
+        targets: int32[links] where it ends.
+        weights: int8[links] 0 or 1.
+        goals: int32[...] states at distance 0.
+    """
+    start = np.zeros(n + 1, np.int64)
+    for target in targets:
+        start[target + 1] += 1
+    for i in range(n):
+        start[i + 1] += start[i]
+    fill = start[:-1].copy()
+    incoming = np.empty(sources.size, np.int64)
+    for link in range(sources.size):
+        incoming[fill[targets[link]]] = link
+        fill[targets[link]] += 1
+    distance = np.full(n, -1, np.int32)
+    settled = np.zeros(n, np.bool_)
+    # Two stacks: states at the present distance, and those one further. A state may be
+    # put on both before it is settled, hence room for every link.
+    now, later = np.empty(n + sources.size, np.int32), np.empty(n + sources.size, np.int32)
+    now_size, later_size, reached = 0, 0, 0
+    for goal in goals:
+        now[now_size] = goal
+        now_size += 1
+    while now_size:
+        while now_size:
+            now_size -= 1
+            state = now[now_size]
+            if settled[state]:
+                continue
+            settled[state] = True
+            distance[state] = reached
+            for i in range(start[state], start[state + 1]):
+                link = incoming[i]
+                source = sources[link]
+                if settled[source]:
+                    continue
+                if weights[link] == 0:
+                    now[now_size] = source
+                    now_size += 1
+                else:
+                    later[later_size] = source
+                    later_size += 1
+        now, later = later, now
+        now_size, later_size = later_size, 0
+        reached += 1
+    return distance
