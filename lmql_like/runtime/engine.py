@@ -1,0 +1,247 @@
+"""The loop: one forward pass for all inputs, holes and branches, then one choice each.
+
+    admit inputs while there is room          new rows start from the row nearest to them
+    feed what the rows have not read          one pass, rows of different lengths
+    offer                                     masks, the model's log-probabilities
+    step                                      each input's search picks choices; programs run on
+    rearrange                                 one gather
+
+The engine knows no constraint, no program and no strategy: it moves arrays between
+those who do.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmql_like.errors import LmqlLikeError, ModelError
+from lmql_like.kernels.selection import allowed_logprobs, select_top_k
+from lmql_like.runtime.batch import Batch, check_normalizer
+from lmql_like.runtime.hypotheses import Hypothesis
+from lmql_like.runtime.masking import MaskTable
+from lmql_like.runtime.model import LanguageModel
+from lmql_like.runtime.search.strategy import END, Choice, Offer, Strategy
+from lmql_like.runtime.stepper import Stepper
+
+__all__ = ["Engine", "Group"]
+
+
+@dataclass(eq=False)
+class Group:
+    """One search over one input.
+
+    Attributes:
+        input_index: number of the input.
+        search: its strategy, which also keeps what has finished.
+        start: returns the hypothesis at the first choice.
+        error: what failed in the query's own code.
+    """
+
+    input_index: int
+    search: Strategy
+    start: Callable[[], Hypothesis]
+    error: LmqlLikeError | None = None
+    active: list[Hypothesis] = field(default_factory=list)
+
+
+class Engine:
+    """Advances groups together over one model.
+
+    Args:
+        model: runs.
+        stepper: applies choices.
+        masks: the table that `stepper` uses.
+        max_rows: groups are admitted while their rows together stay within this; at
+            least one group runs.
+        raises: an error in a query's own code ends the run instead of its group.
+    """
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        stepper: Stepper,
+        masks: MaskTable,
+        *,
+        max_rows: int,
+        raises: bool,
+    ) -> None:
+        self.batch = Batch(model)
+        self._stepper = stepper
+        self._masks = masks
+        self._max_rows = max_rows
+        self._raises = raises
+        self._size = model.vocabulary.size
+        self._owners: list[Group] = []
+        self._all_ids = np.empty(self._size, np.int32)
+        self._all_logprobs = np.empty(self._size, np.float32)
+
+    def run(self, groups: Sequence[Group]) -> Iterator[Group]:
+        """Run all groups to their end; yield a group whenever it has moved on."""
+        waiting = deque(groups)
+        going: list[tuple[int, Hypothesis]] = []
+        owners: list[Group] = []
+        while True:
+            arriving: list[Hypothesis] = []
+            for group in self._admitted(waiting, owners):
+                arriving += group.active
+                owners += [group] * len(group.active)
+                yield group
+            self.batch.rearrange(going, arriving)
+            self._owners = owners
+            if not owners:
+                return
+            offers = self._ask()
+            going, owners = [], []
+            for group, rows in _by_group(self._owners):
+                moved = self._step(group, rows, offers)
+                group.active = [hypothesis for _, hypothesis in moved]
+                going += moved
+                owners += [group] * len(moved)
+                yield group
+
+    def _admitted(self, waiting: deque[Group], owners: Sequence[Group]) -> Iterator[Group]:
+        """Start the next groups while there is room."""
+        reserved = sum(group.search.capacity for group in set(owners))
+        while waiting and (
+            reserved == 0 or reserved + waiting[0].search.capacity <= self._max_rows
+        ):
+            group = waiting.popleft()
+            with _Guard(self, group):
+                hypothesis = group.start()
+                if hypothesis.is_settled:
+                    group.search.finish(hypothesis)
+                else:
+                    group.active = [hypothesis]
+                    reserved += group.search.capacity
+            yield group
+
+    def _ask(self) -> list[Offer | None]:
+        """Feed until every row has its offer, or has finished and is scored."""
+        offers: list[Offer | None] = [None] * len(self._owners)
+        wanted = [True] * len(self._owners)
+        while any(wanted):
+            last = self.batch.feed(wanted)
+            ready = [row for row, logits in enumerate(last) if logits is not None]
+            for row, offer in zip(ready, self._offers(ready, last), strict=True):
+                offers[row] = offer
+                wanted[row] = False
+            for row, want in enumerate(wanted):
+                if want:
+                    wanted[row] = self._is_still_wanted(row)
+        return offers
+
+    def _is_still_wanted(self, row: int) -> bool:
+        """Move on a hypothesis that was only waiting for its tokens' log-probabilities."""
+        hypothesis, group = self.batch.hypotheses[row], self._owners[row]
+        if group.error is not None:
+            return False
+        if hypothesis.unscored or hypothesis.needs_choice:
+            return True
+        if hypothesis.is_closing:
+            with _Guard(self, group):
+                hypothesis = self.batch.hypotheses[row] = self._stepper.resume(hypothesis)
+        if group.error is not None:
+            return False
+        if not hypothesis.is_settled:
+            return True
+        group.search.finish(hypothesis)
+        return False
+
+    def _offers(
+        self, rows: Sequence[int], last: Sequence[NDArray[np.float32] | None]
+    ) -> list[Offer]:
+        """Turn logits into offers."""
+        offers = []
+        for row in rows:
+            logits = last[row]
+            if logits is not None:
+                offers.append(self._offer(row, logits))
+        return offers
+
+    def _offer(self, row: int, logits: NDArray[np.float32]) -> Offer:
+        hypothesis = self.batch.hypotheses[row]
+        bits = self._stepper.mask(hypothesis).bits
+        width = self._owners[row].search.width
+        if width is None:
+            ids, logprobs = self._all_ids, self._all_logprobs
+            count, normalizer = allowed_logprobs(logits, bits, ids, logprobs)
+            ids, logprobs = ids[:count].copy(), logprobs[:count].copy()
+        else:
+            ids = np.empty((1, width), np.int32)
+            logprobs = np.empty((1, width), np.float32)
+            normalizers = np.empty(1)
+            select_top_k(logits[None], bits[None], ids, logprobs, normalizers)
+            normalizer = normalizers[0]
+            count = int(np.count_nonzero(ids[0] >= 0))
+            ids, logprobs = ids[0, :count], logprobs[0, :count]
+        check_normalizer(normalizer)
+        end_ids = self._stepper.end_ids(hypothesis)
+        end = -np.inf
+        if end_ids:
+            end = float(np.logaddexp.reduce(logits[end_ids].astype(np.float64)) - normalizer)
+        return Offer(hypothesis, ids, logprobs, end)
+
+    def _step(
+        self, group: Group, rows: Sequence[int], offers: Sequence[Offer | None]
+    ) -> list[tuple[int, Hypothesis]]:
+        """Let a group's search choose; return the hypotheses that go on, with their rows."""
+        if group.error is not None:
+            return []
+        open_rows, own = [], []
+        for row in rows:
+            offer = offers[row]
+            if offer is None:
+                continue
+            if len(offer.token_ids) == 0 and offer.end_logprob == -np.inf:
+                group.search.finish(replace(offer.hypothesis, status="dead-end"))
+                continue
+            open_rows.append(row)
+            own.append(offer)
+        if not own:
+            return []
+
+        def take(choice: Choice) -> Hypothesis:
+            parent = own[choice.parent].hypothesis
+            if choice.token == END:
+                return self._stepper.take_end(parent, choice.logprob)
+            return self._stepper.take_token(parent, choice.token, choice.logprob)
+
+        with _Guard(self, group):
+            placed = group.search.step(own, take)
+            return [(open_rows[parent], hypothesis) for parent, hypothesis in placed]
+        return []
+
+    def fail(self, group: Group, error: LmqlLikeError) -> bool:
+        """Note an error of a query's own code; tell whether the run goes on without it."""
+        if self._raises or isinstance(error, ModelError):
+            return False
+        group.error = error
+        group.active = []
+        return True
+
+
+class _Guard:
+    """Keeps one group's error from ending the others."""
+
+    def __init__(self, engine: Engine, group: Group) -> None:
+        self._engine = engine
+        self._group = group
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        return isinstance(error, LmqlLikeError) and self._engine.fail(self._group, error)
+
+
+def _by_group(owners: Sequence[Group]) -> list[tuple[Group, list[int]]]:
+    """Return each group with its rows, in the order of the rows."""
+    rows: dict[Group, list[int]] = {}
+    for row, group in enumerate(owners):
+        rows.setdefault(group, []).append(row)
+    return list(rows.items())

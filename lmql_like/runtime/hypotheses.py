@@ -1,0 +1,122 @@
+"""A hypothesis: one way the run may have gone so far, as a value.
+
+It owns its tokens, its log-probability, the state of its program and of the recognizer
+of the hole it is in. Nothing in it changes: a search forks a hypothesis by keeping a
+reference, and two hypotheses of one batch may be at different holes, in different
+branches of the program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from lmql_like.grammars.formulas import And, StopsBefore
+from lmql_like.runtime.interpreter import Done, Fill, Hole
+from lmql_like.runtime.masking import Recognizer
+
+__all__ = ["Hypothesis", "OpenHole", "Segment", "Status"]
+
+Status = str  # "complete" | "truncated" | "dead-end"
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A piece of the text: literal prompt text (`hole` is None) or what a hole got."""
+
+    data: bytes
+    hole: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenHole:
+    """The hole that a hypothesis is filling.
+
+    Attributes:
+        hole: what the program wants there.
+        recognizer: the automaton of its constraints and the masker over it.
+        state: the masker's state behind `raw`.
+        first: index into the hypothesis's `ids` of the hole's first token.
+        raw: the bytes of the hole's tokens.
+    """
+
+    hole: Hole
+    recognizer: Recognizer
+    state: Hashable
+    first: int
+    raw: bytes
+
+    @property
+    def takes_back(self) -> bool:
+        """Whether the end of the hole may take text back: a stop phrase it stops before."""
+        formula = self.hole.formula
+        parts = formula.parts if isinstance(formula, And) else (formula,)
+        return any(isinstance(part, StopsBefore) for part in parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """One way the run may have gone so far.
+
+    Attributes:
+        step: where the program is.
+        ids: every token of the prompt, start tokens included.
+        n_fed: how many leading tokens of `ids` the model's row has read.
+        unscored: indices into `ids` of forced hole tokens whose log-probability has not
+            been read from the model yet.
+        logprob: sum over the hole tokens scored so far, ends of holes included where the
+            model was asked, in nats.
+        open_hole: the hole being filled, or None.
+        is_closing: the hole has ended, but tokens that its end will take back must be
+            scored first.
+        segments: the text of closed holes and literals, in order.
+        status: None while the hypothesis goes on.
+        lane: which of a decoder's independent samples this is.
+        is_ranked: its search compares log-probabilities, so every forced token is scored.
+        n_prompt: tokens of literal text and start tokens.
+        n_generated: hole tokens that the model chose.
+        n_forced: hole tokens that were appended without asking the model.
+    """
+
+    step: Fill | Done
+    ids: tuple[int, ...] = ()
+    n_fed: int = 0
+    unscored: tuple[int, ...] = ()
+    logprob: float = 0.0
+    open_hole: OpenHole | None = None
+    is_closing: bool = False
+    segments: tuple[Segment, ...] = ()
+    status: Status | None = None
+    lane: int = 0
+    is_ranked: bool = False
+    n_prompt: int = 0
+    n_generated: int = 0
+    n_forced: int = 0
+
+    @property
+    def needs_choice(self) -> bool:
+        """Whether the model must be asked for the next token."""
+        return self.status is None and not self.is_closing
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it has finished and, if it is to be ranked, is fully scored."""
+        return self.status is not None and not (self.is_ranked and self.unscored)
+
+    @property
+    def data(self) -> bytes:
+        """The bytes of the whole text, the open hole's included."""
+        return b"".join(segment.data for segment in self.all_segments)
+
+    @property
+    def all_segments(self) -> tuple[Segment, ...]:
+        """The text in pieces, the open hole's last."""
+        hole = self.open_hole
+        if hole is None or not hole.raw:
+            return self.segments
+        return (*self.segments, Segment(hole.raw, hole.hole.name))
+
+    @property
+    def text(self) -> str:
+        """The whole text; a character that is not whole yet is left out."""
+        return self.data.decode("utf-8", errors="ignore")

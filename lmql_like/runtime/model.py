@@ -1,0 +1,88 @@
+"""What a run needs of a language model: two protocols, ids in, logits out.
+
+`LanguageModel` is a model with its vocabulary; `ModelState` is what the model has read
+so far, for a batch of rows. A search never sees text, tensors or caches: it feeds token
+ids, reads logits, and rearranges rows.
+
+Laws of a `ModelState` (checked in `tests/laws/test_runtime_laws.py`): after any sequence
+of `extend`, `gather` and `rewind`, the logits of a row are those of a fresh run over the
+row's tokens, up to rounding. Rows do not see each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmql_like.grammars.vocabulary import Vocabulary
+
+__all__ = ["LanguageModel", "ModelState"]
+
+
+@runtime_checkable
+class LanguageModel(Protocol):
+    """A model of the next token, with its vocabulary.
+
+    Attributes:
+        name: what a report calls the model.
+        vocabulary: the bytes of every token id.
+        max_length: the longest row of tokens that the model can read, or None.
+        forward_passes: how often the model was run since it was loaded.
+    """
+
+    name: str
+    vocabulary: Vocabulary
+    max_length: int | None
+    forward_passes: int
+
+    def encode(self, text: str, *, at_start: bool) -> list[int]:
+        """Return token ids that spell a text.
+
+        Args:
+            text: any text, also the empty one.
+            at_start: the text opens the prompt; the model's own start tokens stand
+                before it, and at least one id is returned. Otherwise the text
+                continues a prompt: nothing is added, the tokens spell exactly the text.
+
+        Raises:
+            ModelError: M202, the vocabulary cannot spell the text; M203, the prompt is
+                empty and the model has no start token.
+        """
+        ...
+
+    def new_state(self, n_rows: int) -> ModelState:
+        """Return a state of `n_rows` rows that have read nothing."""
+        ...
+
+
+class ModelState(Protocol):
+    """What the model has read so far, in rows of different lengths."""
+
+    n_rows: int
+
+    def extend(
+        self, new_ids: Sequence[Sequence[int]], keep: Sequence[int]
+    ) -> list[NDArray[np.float32]]:
+        """Feed tokens and return the logits behind the last of them.
+
+        Args:
+            new_ids: for each row the tokens it reads now; an empty row sits out.
+            keep: for each row how many of its last tokens' logits to return, at most
+                `len(new_ids[i])`.
+
+        Returns:
+            For each row float32[keep[i], vocabulary.size], not normalized. The arrays may
+            share memory and are valid until the next call.
+        """
+        ...
+
+    def gather(self, rows: Sequence[int]) -> None:
+        """Make new row `j` a copy of old row `rows[j]`: reorder, fork and drop in one."""
+        ...
+
+    def rewind(self, counts: Sequence[int]) -> None:
+        """Forget the last `counts[i]` tokens of row `i`."""
+        ...

@@ -1,0 +1,112 @@
+"""What a run returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from lmql_like.errors import LmqlLikeError
+from lmql_like.runtime.hypotheses import Segment
+
+__all__ = ["Result", "ResultStatus", "Usage"]
+
+ResultStatus = Literal["complete", "truncated", "dead-end", "error"]
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a result cost.
+
+    Attributes:
+        prompt_tokens: of this result: tokens of literal text, and start tokens.
+        generated_tokens: of this result: hole tokens that the model chose.
+        forced_tokens: of this result: hole tokens that could not be otherwise and were
+            appended without asking the model.
+        unscored_tokens: of this result: forced tokens whose log-probability was never
+            read and is missing from `Result.logprob`. They stand at the end of the text,
+            behind the last choice; beams of more than one hypothesis score them too.
+        forward_passes: of the whole run, which all its results share.
+        rows: of the whole run: rows with tokens, summed over the forward passes.
+        mask_seconds: of the whole run: time to fill bitmasks.
+        model_seconds: of the whole run: time inside the model.
+        note: how the model is run where that is unusual, such as without a cache.
+    """
+
+    prompt_tokens: int = 0
+    generated_tokens: int = 0
+    forced_tokens: int = 0
+    unscored_tokens: int = 0
+    forward_passes: int = 0
+    rows: int = 0
+    mask_seconds: float = 0.0
+    model_seconds: float = 0.0
+    note: str = ""
+
+
+@dataclass(frozen=True, repr=False)
+class Result:
+    """One result of a run: a finished hypothesis of one input.
+
+    Attributes:
+        text: the whole prompt with its holes filled, or the beginning that was reached.
+        variables: the values of the holes, in the order they were filled.
+        value: what the program returned, else None.
+        logprob: sum of the log-probabilities of the hole tokens, in nats: the model's
+            own, before masking, at temperature 1. Ends of holes count where the model was
+            asked, tokens of literal text do not.
+        status: "complete"; "truncated" at a length limit; "dead-end" where nothing could
+            satisfy a hole's constraints; "error" where the query's own code failed.
+        usage: what it cost.
+        decoder: the decoder call.
+        input_index: number of the input.
+        segments: the text in pieces, literal ones and holes.
+        token_ids: the tokens that spell the text, start tokens included.
+        error: what failed, where the status is "error".
+    """
+
+    text: str
+    variables: Mapping[str, Any]
+    value: Any
+    logprob: float
+    status: ResultStatus
+    usage: Usage
+    decoder: str
+    input_index: int = 0
+    segments: tuple[Segment, ...] = ()
+    token_ids: tuple[int, ...] = field(default=(), compare=False)
+    error: LmqlLikeError | None = None
+
+    def __repr__(self) -> str:
+        """Return a short form: status, variables, log-probability."""
+        variables = ", ".join(f"{name}={value!r}" for name, value in self.variables.items())
+        returned = "" if self.value is None else f" value={self.value!r}"
+        return f"<Result {self.status}: {variables or '(no holes)'}{returned} {self.logprob:.3f}>"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as a dictionary of plain values.
+
+        Values of holes that are no plain Python data are given as their `repr`.
+        """
+        return {
+            "input": self.input_index,
+            "status": self.status,
+            "text": self.text,
+            "variables": {name: _plain(value) for name, value in self.variables.items()},
+            "value": _plain(self.value),
+            "logprob": self.logprob,
+            "decoder": self.decoder,
+            "error": None if self.error is None else self.error.render(),
+            "usage": asdict(self.usage),
+        }
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it."""
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return repr(value)

@@ -1,0 +1,236 @@
+"""Run a program: one call from arguments to results."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, cast
+
+from lmql_like.errors import LmqlLikeError
+from lmql_like.language.program import Program
+from lmql_like.runtime.engine import Engine, Group
+from lmql_like.runtime.hypotheses import Hypothesis
+from lmql_like.runtime.interpreter import Done, Interpreter
+from lmql_like.runtime.masking import MaskTable
+from lmql_like.runtime.model import LanguageModel
+from lmql_like.runtime.results import Result, ResultStatus, Usage
+from lmql_like.runtime.search.decoders import DecoderSpec, make_decoder, parse_decoder
+from lmql_like.runtime.stepper import Stepper
+from lmql_like.runtime.streaming import TextEvent, TextStream
+from lmql_like.source import Source
+
+__all__ = ["DEFAULT_MAX_ROWS", "Run", "run_program", "start_run"]
+
+DEFAULT_MAX_ROWS = 32
+
+
+def run_program(
+    program: Program,
+    arguments: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+    *,
+    model: LanguageModel,
+    decoder: DecoderSpec | str | None = None,
+    seed: int | None = None,
+    stream: Callable[[TextEvent], None] | None = None,
+    max_rows: int = DEFAULT_MAX_ROWS,
+    first_index: int = 0,
+) -> list[Result]:
+    """Run a program on one input or on many, all of them in one batch.
+
+    Args:
+        program: what `compile_query` returned.
+        arguments: the values of its parameters, or a list of such values.
+        model: answers.
+        decoder: a decoder call, as a value or as text; where it is not given, the
+            program's own clause; where there is none, `argmax`.
+        seed: makes random choices repeatable; a sample depends on it, on the number of
+            its input and on its own number only.
+        stream: is called with each piece of text as soon as it is certain.
+        max_rows: the most rows the model is run with at a time; more inputs wait.
+        first_index: number of the first input, for one of several shards.
+
+    Returns:
+        The results of each input, best first (samples in order), inputs in order.
+
+    Raises:
+        RunError: the query's own code failed, and there is one input; with a list of
+            inputs such a result has the status "error" instead. R201 to R204: the decoder
+            call is wrong.
+        GrammarError: a constraint cannot be compiled; with a list as above.
+        ModelError: the model cannot go on.
+    """
+    run = start_run(
+        program,
+        arguments,
+        model=model,
+        decoder=decoder,
+        seed=seed,
+        max_rows=max_rows,
+        first_index=first_index,
+    )
+    if stream is not None:
+        for event in run.events():
+            stream(event)
+    return run.results()
+
+
+def start_run(
+    program: Program,
+    arguments: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+    *,
+    model: LanguageModel,
+    decoder: DecoderSpec | str | None = None,
+    seed: int | None = None,
+    max_rows: int = DEFAULT_MAX_ROWS,
+    first_index: int = 0,
+) -> Run:
+    """Return a run that has not begun: iterate over its `events`, then ask for `results`.
+
+    Args and errors as `run_program`.
+    """
+    is_one = arguments is None or isinstance(arguments, Mapping)
+    inputs = [arguments or {}] if is_one else list(arguments or ())
+    return Run(
+        Interpreter(program),
+        cast("list[Mapping[str, Any]]", inputs),
+        model=model,
+        decoder=_chosen_decoder(program, decoder),
+        seed=seed,
+        max_rows=max_rows,
+        first_index=first_index,
+        raises=is_one,
+        source=program.source,
+    )
+
+
+class Run:
+    """A program on its inputs, in progress.
+
+    Args:
+        interpreter: the program.
+        inputs: its arguments, a mapping for each input.
+        model: answers.
+        decoder: the decoder call.
+        seed: of random choices; None draws one.
+        max_rows: the most rows the model is run with at a time.
+        first_index: number of the first input.
+        raises: an error in the query's own code ends the run instead of one result.
+        source: the query's text, for errors.
+    """
+
+    def __init__(
+        self,
+        interpreter: Interpreter,
+        inputs: Sequence[Mapping[str, Any]],
+        *,
+        model: LanguageModel,
+        decoder: DecoderSpec,
+        seed: int | None = None,
+        max_rows: int = DEFAULT_MAX_ROWS,
+        first_index: int = 0,
+        raises: bool = False,
+        source: Source | None = None,
+    ) -> None:
+        self._model = model
+        self._decoder = decoder
+        self._masks = MaskTable(model.vocabulary)
+        seed = secrets.randbits(63) if seed is None else seed
+        stepper = Stepper(interpreter, model, self._masks, max_len=decoder.max_len, source=source)
+        self._groups = [
+            Group(first_index + n, search, partial(stepper.start, values, search.ranks))
+            for n, values in enumerate(inputs)
+            for search in decoder.searches(first_index + n, seed=seed, max_rows=max_rows)
+        ]
+        self._engine = Engine(model, stepper, self._masks, max_rows=max_rows, raises=raises)
+        self._progress = self._engine.run(self._groups)
+
+    def events(self) -> Iterator[TextEvent]:
+        """Run to the end; yield the text of each input's best result, or of each sample."""
+        streams: dict[tuple[int, int], TextStream] = {}
+        for group in self._progress:
+            for lane, hypotheses in _by_lane(group).items():
+                key = (group.input_index, lane)
+                yield from streams.setdefault(key, TextStream(*key)).update(hypotheses)
+
+    def results(self) -> list[Result]:
+        """Run to the end where that has not happened yet; return all results."""
+        for _ in self._progress:
+            pass
+        results: list[Result] = []
+        failed: set[int] = set()
+        for group in self._groups:
+            if group.error is None:
+                found = group.search.results()
+                results += [self._result(group.input_index, hypothesis) for hypothesis in found]
+            elif group.input_index not in failed:
+                failed.add(group.input_index)
+                results.append(self._failure(group.input_index, group.error))
+        return results
+
+    def _result(self, input_index: int, hypothesis: Hypothesis) -> Result:
+        step = hypothesis.step
+        return Result(
+            text=hypothesis.text,
+            variables=dict(step.state.variables),
+            value=step.value if isinstance(step, Done) else None,
+            logprob=hypothesis.logprob,
+            status=cast("ResultStatus", hypothesis.status),
+            usage=self._usage(hypothesis),
+            decoder=str(self._decoder),
+            input_index=input_index,
+            segments=hypothesis.all_segments,
+            token_ids=hypothesis.ids,
+        )
+
+    def _failure(self, input_index: int, error: LmqlLikeError) -> Result:
+        return Result(
+            text="",
+            variables={},
+            value=None,
+            logprob=float("nan"),
+            status="error",
+            usage=self._usage(None),
+            decoder=str(self._decoder),
+            input_index=input_index,
+            error=error,
+        )
+
+    def _usage(self, hypothesis: Hypothesis | None) -> Usage:
+        batch = self._engine.batch
+        return Usage(
+            prompt_tokens=hypothesis.n_prompt if hypothesis else 0,
+            generated_tokens=hypothesis.n_generated if hypothesis else 0,
+            forced_tokens=hypothesis.n_forced if hypothesis else 0,
+            unscored_tokens=len(hypothesis.unscored) if hypothesis else 0,
+            forward_passes=batch.passes,
+            rows=batch.rows_fed,
+            mask_seconds=self._masks.seconds,
+            model_seconds=batch.seconds,
+            note=getattr(self._model, "note", ""),
+        )
+
+
+def _chosen_decoder(program: Program, given: DecoderSpec | str | None) -> DecoderSpec:
+    """Return the caller's decoder, else the program's, else `argmax`."""
+    if isinstance(given, DecoderSpec):
+        return given
+    if given is not None:
+        return parse_decoder(given)
+    clause = program.decoder
+    if clause is None:
+        return make_decoder("argmax")
+    try:
+        return make_decoder(clause.name, **clause.arguments)
+    except LmqlLikeError as error:
+        raise error.located(program.source, clause.span) from None
+
+
+def _by_lane(group: Group) -> dict[int, list[Hypothesis]]:
+    """Return, for each text that is streamed, the hypotheses that may become it."""
+    lanes: dict[int, list[Hypothesis]] = {}
+    for hypothesis in [*group.search.results(), *group.active]:
+        lanes.setdefault(hypothesis.lane, []).append(hypothesis)
+    if not group.active:
+        return {lane: hypotheses[:1] for lane, hypotheses in lanes.items()}
+    return lanes

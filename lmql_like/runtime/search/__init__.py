@@ -1,0 +1,1 @@
+"""Searches: one strategy a file, one signature."""

@@ -1,0 +1,267 @@
+"""Moves a hypothesis on to the next place where the model must be asked.
+
+Between two questions to the model everything is decided: literal text is appended, a
+hole whose text can only go on in one way is filled without asking, a hole that has
+ended hands its text to the program, the program runs to its next hole. `Stepper` does
+all this in one go, so that a search only ever sees hypotheses that need a choice, and
+those that have finished.
+
+Rules of a hole:
+
+* It ends by itself where its constraint accepts and no byte can follow.
+* Forced text is encoded as the tokenizer would write it. Unless the hole ends right
+  behind it, the last token of the run is left to the model: it may be part of a longer
+  token.
+* Ending is one candidate among the tokens, possible where the constraint accepts. Its
+  probability is that of the end-of-text tokens and, where literal text stands directly
+  behind the hole, of the tokens that begin that text and cannot continue the hole.
+* A stop phrase that does not belong to the hole's value is taken back: its tokens leave
+  the prompt, and what a straddling token said before the phrase is encoded anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from lmql_like.errors import GrammarError
+from lmql_like.runtime.hypotheses import Hypothesis, OpenHole, Segment
+from lmql_like.runtime.interpreter import Done, Hole, Interpreter
+from lmql_like.runtime.masking import MaskRow, MaskTable, Recognizer, recognizer_for
+from lmql_like.runtime.model import LanguageModel
+from lmql_like.runtime.token_index import TokenIndex, token_index
+from lmql_like.source import Source
+
+__all__ = ["Stepper"]
+
+
+class Stepper:
+    """Applies choices to hypotheses and runs the program up to the next choice.
+
+    Args:
+        interpreter: the program.
+        model: encodes text; it is never run here.
+        masks: where mask rows come from.
+        max_len: tokens of a whole prompt, after which a hypothesis is truncated.
+        source: the query's text, for errors.
+    """
+
+    def __init__(
+        self,
+        interpreter: Interpreter,
+        model: LanguageModel,
+        masks: MaskTable,
+        *,
+        max_len: int,
+        source: Source | None = None,
+    ) -> None:
+        self._interpreter = interpreter
+        self._model = model
+        self._masks = masks
+        self._limit = min(max_len, model.max_length or max_len)
+        self._source = source
+        self._index: TokenIndex | None = None
+        self._starts: dict[str, list[int]] = {}
+
+    def start(self, arguments: Mapping[str, Any], is_ranked: bool) -> Hypothesis:
+        """Return the hypothesis at the program's first choice.
+
+        Args:
+            arguments: the values of the program's parameters.
+            is_ranked: the search will compare its log-probability with others'.
+        """
+        step = self._interpreter.start(dict(arguments))
+        return self._settle(Hypothesis(step, is_ranked=is_ranked))
+
+    def take_token(self, hypothesis: Hypothesis, token_id: int, logprob: float) -> Hypothesis:
+        """Append a token that the model chose; its bit must be set in the mask."""
+        taken = self._append_to_hole(hypothesis, [token_id], forced=False)
+        return self._settle(replace(taken, logprob=hypothesis.logprob + logprob))
+
+    def take_end(self, hypothesis: Hypothesis, logprob: float) -> Hypothesis:
+        """End the open hole as the model chose."""
+        ended = replace(hypothesis, logprob=hypothesis.logprob + logprob)
+        return self._settle(self._close(ended))
+
+    def resume(self, hypothesis: Hypothesis) -> Hypothesis:
+        """Go on with a closing hypothesis whose tokens have been scored."""
+        return self._settle(self._close(replace(hypothesis, is_closing=False)))
+
+    def mask(self, hypothesis: Hypothesis) -> MaskRow:
+        """Return the tokens that may come next in the open hole."""
+        hole = _hole_of(hypothesis)
+        return self._masks.row(hole.recognizer, hole.state)
+
+    def end_ids(self, hypothesis: Hypothesis) -> list[int]:
+        """Return the ids whose probabilities sum up to that of ending the hole here."""
+        hole = _hole_of(hypothesis)
+        row = self._masks.row(hole.recognizer, hole.state)
+        if not row.is_accepting:
+            return []
+        ids = list(self._model.vocabulary.eos_token_ids)
+        follow = hole.hole.follow
+        if follow:
+            starts = self._starts.get(follow)
+            if starts is None:
+                starts = self._starts[follow] = self._tokens.prefixes_of(follow.encode())
+            ids += [token_id for token_id in starts if not row.allows(token_id)]
+        return ids
+
+    @property
+    def _tokens(self) -> TokenIndex:
+        if self._index is None:
+            self._index = token_index(self._model.vocabulary)
+        return self._index
+
+    def _settle(self, hypothesis: Hypothesis) -> Hypothesis:
+        while hypothesis.status is None and not hypothesis.is_closing:
+            if hypothesis.open_hole is None:
+                hypothesis = self._enter(hypothesis)
+                continue
+            moved = self._force(hypothesis)
+            if moved is None:
+                return hypothesis
+            hypothesis = moved
+        return hypothesis
+
+    def _enter(self, hypothesis: Hypothesis) -> Hypothesis:
+        """Append the literal text in front of the next hole and open it, or complete."""
+        step = hypothesis.step
+        hypothesis = self._append_literal(hypothesis, step.text)
+        if isinstance(step, Done):
+            return replace(hypothesis, status="complete")
+        if len(hypothesis.ids) > self._limit:
+            return replace(hypothesis, status="truncated")
+        recognizer = self._recognizer(step.hole)
+        state = recognizer.masker.start()
+        if state is None:
+            return replace(hypothesis, status="dead-end")
+        hole = OpenHole(step.hole, recognizer, state, len(hypothesis.ids), b"")
+        return replace(hypothesis, open_hole=hole)
+
+    def _recognizer(self, hole: Hole) -> Recognizer:
+        try:
+            return recognizer_for(hole.formula, self._model.vocabulary)
+        except GrammarError as error:
+            if self._source is None:
+                raise
+            raise error.located(self._source, hole.span) from None
+
+    def _append_literal(self, hypothesis: Hypothesis, text: str) -> Hypothesis:
+        at_start = not hypothesis.ids
+        if not text and not at_start:
+            return hypothesis
+        if not text and isinstance(hypothesis.step, Done):
+            return hypothesis
+        new = self._model.encode(text, at_start=at_start)
+        segments = hypothesis.segments
+        if text:
+            segments = (*segments, Segment(text.encode(), None))
+        return replace(
+            hypothesis,
+            ids=(*hypothesis.ids, *new),
+            segments=segments,
+            n_prompt=hypothesis.n_prompt + len(new),
+        )
+
+    def _force(self, hypothesis: Hypothesis) -> Hypothesis | None:
+        """Do what can be done without the model; None where it must be asked."""
+        hole = _hole_of(hypothesis)
+        masker = hole.recognizer.masker
+        if masker.is_final(hole.state):
+            return self._close(hypothesis)
+        room = self._limit - len(hypothesis.ids)
+        if room <= 0:
+            return replace(hypothesis, status="truncated")
+        forced = masker.forced_bytes(hole.state)
+        if forced:
+            run = self._forced_tokens(hole, forced)[:room]
+            if run:
+                return self._append_to_hole(hypothesis, run, forced=True)
+        row = self._masks.row(hole.recognizer, hole.state)
+        if row.count == 0:
+            if row.is_accepting:
+                return self._close(hypothesis)
+            return replace(hypothesis, status="dead-end")
+        if row.count == 1 and not row.is_accepting:
+            return self._append_to_hole(hypothesis, [row.only], forced=True)
+        return None
+
+    def _forced_tokens(self, hole: OpenHole, forced: bytes) -> list[int]:
+        """Encode forced text; keep the tokens that are certain and that the mask allows."""
+        masker = hole.recognizer.masker
+        ids = self._encode(forced)
+        state = hole.state
+        for n, token_id in enumerate(ids):
+            advanced = masker.advance(state, token_id)
+            if advanced is None:
+                return ids[:n]
+            state = advanced
+        return ids if masker.is_final(state) else ids[:-1]
+
+    def _append_to_hole(
+        self, hypothesis: Hypothesis, new: list[int], *, forced: bool
+    ) -> Hypothesis:
+        hole = _hole_of(hypothesis)
+        state = hole.state
+        for token_id in new:
+            state = hole.recognizer.masker.advance(state, token_id)
+        spelled = b"".join([self._model.vocabulary.tokens[token_id] for token_id in new])
+        ids = (*hypothesis.ids, *new)
+        opened = replace(hole, state=state, raw=hole.raw + spelled)
+        if not forced:
+            return replace(
+                hypothesis, ids=ids, open_hole=opened, n_generated=hypothesis.n_generated + 1
+            )
+        return replace(
+            hypothesis,
+            ids=ids,
+            open_hole=opened,
+            unscored=(*hypothesis.unscored, *range(len(hypothesis.ids), len(ids))),
+            n_forced=hypothesis.n_forced + len(new),
+        )
+
+    def _close(self, hypothesis: Hypothesis) -> Hypothesis:
+        """Hand the hole's text to the program; take back what does not belong to it."""
+        hole = _hole_of(hypothesis)
+        value = hole.recognizer.automaton.value(hole.raw)
+        if value != hole.raw:
+            shared, spelled = self._cut(hypothesis, hole, value)
+            if hypothesis.is_ranked and any(at >= shared for at in hypothesis.unscored):
+                return replace(hypothesis, is_closing=True)
+            hypothesis = replace(
+                hypothesis,
+                ids=(*hypothesis.ids[:shared], *spelled),
+                n_fed=min(hypothesis.n_fed, shared),
+                unscored=tuple(at for at in hypothesis.unscored if at < shared),
+            )
+        segments = hypothesis.segments
+        if value:
+            segments = (*segments, Segment(value, hole.hole.name))
+        step = self._interpreter.fill(hypothesis.step.state, value.decode())
+        return replace(hypothesis, step=step, open_hole=None, segments=segments)
+
+    def _cut(self, hypothesis: Hypothesis, hole: OpenHole, value: bytes) -> tuple[int, list[int]]:
+        """Return how many of the prompt's ids stay, and what spells the rest of `value`."""
+        at, length = hole.first, 0
+        while at < len(hypothesis.ids):
+            size = len(self._model.vocabulary.tokens[hypothesis.ids[at]])
+            if length + size > len(value):
+                break
+            at, length = at + 1, length + size
+        return at, self._encode(value[length:])
+
+    def _encode(self, data: bytes) -> list[int]:
+        try:
+            text = data.decode()
+        except UnicodeDecodeError:  # it begins or ends inside a character
+            return self._tokens.encode_greedily(data)
+        return self._model.encode(text, at_start=False) if text else []
+
+
+def _hole_of(hypothesis: Hypothesis) -> OpenHole:
+    hole = hypothesis.open_hole
+    if hole is None:
+        raise ValueError("the hypothesis is not inside a hole")
+    return hole
