@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 
 import torch
 from transformers import PreTrainedTokenizerFast
@@ -14,18 +15,24 @@ ROW_LENGTH = 256
 # A prompt is mostly a random draw that no model can foresee; its loss is worth little.
 _PROMPT_WEIGHT = 0.15
 _UNGRADED_WEIGHT = 0.4
+# Where the holes of a query begin that is written with a space before the hole.
+_AFTER_SPACE = re.compile(r"(?<=^ )|(?<=- )|(?<=, )")
+_SPACED_SHARE = 0.2
 
 
 def encode_document(
-    tokenizer: PreTrainedTokenizerFast, document: Document
+    tokenizer: PreTrainedTokenizerFast, document: Document, spaced: bool = False
 ) -> tuple[list[int], list[float]]:
-    """Return the token ids of a document, closed by end-of-text, and the weight of each."""
-    pieces = [piece for turn in document.turns for piece in (turn.prompt, turn.answer)]
-    weights = [
-        weight
-        for turn in document.turns
-        for weight in (_PROMPT_WEIGHT, 1.0 if turn.graded else _UNGRADED_WEIGHT)
-    ]
+    """Return the token ids of a document, closed by end-of-text, and the weight of each.
+
+    With `spaced`, the space before an answer or an item is a token of its own, as it is
+    when a prompt ends in a space.
+    """
+    pieces, weights = [], []
+    for turn in document.turns:
+        answer = _AFTER_SPACE.split(turn.answer) if spaced else [turn.answer]
+        pieces += [turn.prompt, *answer]
+        weights += [_PROMPT_WEIGHT, *[1.0 if turn.graded else _UNGRADED_WEIGHT] * len(answer)]
     encoded = tokenizer(pieces, add_special_tokens=False).input_ids
     ids = [token for piece in encoded for token in piece]
     spread = [w for piece, w in zip(encoded, weights, strict=True) for _ in piece]
@@ -49,8 +56,9 @@ class BatchMaker:
         if self._rng.random() < 0.5:
             ids, weights = [self._tokenizer.eos_token_id], [0.0]
         while len(ids) < ROW_LENGTH:
+            spaced = self._rng.random() < _SPACED_SHARE
             document = mixture.draw(self._rng, self._split, progress)
-            more_ids, more_weights = encode_document(self._tokenizer, document)
+            more_ids, more_weights = encode_document(self._tokenizer, document, spaced)
             ids += more_ids
             weights += more_weights
         return ids[:ROW_LENGTH], weights[:ROW_LENGTH]

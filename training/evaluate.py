@@ -112,11 +112,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--mistakes", type=int, default=0, help="print this many of each kind")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--spaced", action="store_true", help="end every prompt in a space")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     model = AutoModelForCausalLM.from_pretrained(options.folder).eval()
     tokenizer = AutoTokenizer.from_pretrained(options.folder)
     questions = sample_questions(random.Random(f"evaluate {options.seed}"), options.questions)
+    if options.spaced:
+        questions = [question.spaced() for question in questions]
     scores, mistakes = score_questions(model, tokenizer, questions)
     _print_table(scores)
     every, answers = held_out_losses(model, tokenizer, options.seed)

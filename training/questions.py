@@ -8,7 +8,7 @@ the held-out side of the split.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from training.corpus import arithmetic, facts, lists, mixture
 from training.corpus.countries import COUNTRIES
@@ -28,6 +28,12 @@ class Question:
     prompt: str
     expected: str
     to_the_end: bool = False
+
+    def spaced(self) -> Question:
+        """Return the question with the space before its answer moved to the prompt."""
+        if not self.expected.startswith(" "):
+            return self
+        return replace(self, prompt=self.prompt + " ", expected=self.expected[1:])
 
     def accepts(self, answer: str) -> bool:
         """True for the expected answer or, of a list, for any good one."""

@@ -37,7 +37,7 @@ def _number(rng: random.Random) -> int:
 def _operands(rng: random.Random, sign: str, split: Split) -> tuple[int, int]:
     """Draw operands; a pair of a sum or a difference is on the split's side of the hash."""
     if sign == "*":
-        return rng.choice(_FACTORS if rng.random() < 0.6 else _PRODUCTS)
+        return rng.choice(_FACTORS if rng.random() < 0.4 else _PRODUCTS)
     while True:
         left, right = _number(rng), _number(rng)
         if sign == "-" and left < right:

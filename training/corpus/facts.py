@@ -141,11 +141,11 @@ _COMMON = common_facts()
 
 def _single(rng: random.Random) -> tuple[str, Turn]:
     style = rng.random()
-    if style < 0.38:
+    if style < 0.3:
         return "capital", _capital_turn(rng, rng.choice(COUNTRIES))
-    if style < 0.68:
+    if style < 0.55:
         return "country", _country_turn(rng, rng.choice(COUNTRIES))
-    if style < 0.86:
+    if style < 0.75:
         return "country detail", rng.choice(ask_details(rng.choice(COUNTRIES)))
     return "common fact", rng.choice(_COMMON)
 

@@ -1,4 +1,8 @@
-"""Lists of things of one category; held out by category, length and layout together."""
+"""Lists of things of one category; held out by category, length and layout together.
+
+The items of a list stand in the order of their category below, from anywhere on and round
+again: what follows an item then says by itself that nothing comes twice.
+"""
 
 from __future__ import annotations
 
@@ -69,9 +73,9 @@ def parse_items(answer: str) -> list[str]:
 def is_valid(prompt: str, answer: str) -> bool:
     """True if the items fit the category in the prompt's last header, in number, once each."""
     items = parse_items(answer)
-    last = prompt.rstrip("\n").split("\n")[-1]
+    *_, question, last = ["", *prompt.strip().split("\n")]
     if last == "A:":
-        last = prompt.split("\n")[-2]
+        last = question
     words = last.strip(":.").removeprefix("A list of ").removeprefix("Q: Name ").split(" ", 1)
     number = int(words[0]) if words[0].isdigit() else None
     category = words[1] if number is not None else " ".join(words)
@@ -80,13 +84,20 @@ def is_valid(prompt: str, answer: str) -> bool:
     return right_number and len(set(items)) == len(items) and set(items) <= set(members)
 
 
+def _sample_in_order(rng: random.Random, members: tuple[str, ...], count: int) -> list[str]:
+    start = rng.randrange(len(members))
+    turned = members[start:] + members[:start]
+    places = sorted(rng.sample(range(1, len(members)), count - 1))
+    return [turned[place] for place in (0, *places)]
+
+
 def _write(rng: random.Random, _: Split) -> Document:
     style = rng.choice(_STYLES)
     category = rng.choice(list(CATEGORIES))
     length = rng.choice(LENGTHS)
     if style in ("open bullets", "line"):
         length = max(length, 3)
-    items = rng.sample(CATEGORIES[category], length)
+    items = _sample_in_order(rng, CATEGORIES[category], length)
     turn = Turn(header(style, category, length), _lines(style, items))
     return Document(f"list, {style}", f"lists:{style}:{category}:{length}", (turn,))
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from training.corpus.document import Document, Split, Turn, draw_in_split
-from training.corpus.words import invent_word, word_tuple
+from training.corpus.words import article, invent_word, word_tuple
 
 _GENERAL = (
     word_tuple("""great good excellent wonderful lovely nice fantastic amazing perfect fabulous
@@ -78,7 +78,7 @@ def _clause(
                 f"the {aspect} {verb} {rng.choice(_STRONGER)}{praise}",
                 f"the {aspect} {verb} {rng.choice(_STRONGER)}{praise}",
                 f"I {rng.choice(('loved', 'liked', 'enjoyed'))} the {aspect}",
-                f"we had a {praise} {aspect}",
+                f"we had {article(praise)} {praise} {aspect}",
             )
         )
     return rng.choice(
@@ -87,7 +87,7 @@ def _clause(
             f"the {aspect} {verb} {rng.choice(_STRONGER)}{blame}",
             f"the {aspect} {verb} not {rng.choice(('', '', 'very ', 'really '))}{praise}",
             f"I {rng.choice(('hated', 'disliked', 'did not like', 'did not enjoy'))} the {aspect}",
-            f"we had a {blame} {aspect}",
+            f"we had {article(blame)} {blame} {aspect}",
         )
     )
 
@@ -97,7 +97,7 @@ def _opinion(rng: random.Random, split: Split, liked: bool) -> Opinion:
     aspect = rng.choice(nouns)
     if split is Split.UNSEEN_WORDS:
         aspect = rng.choice(_UNSEEN_ASPECTS)
-    elif split is Split.TRAIN and rng.random() < 0.15:
+    elif split is Split.TRAIN and rng.random() < 0.3:
         aspect = invent_word(rng)
     adjectives = _GENERAL if rng.random() < 0.5 else (praise, blame)
     return Opinion(aspect, liked, _clause(rng, aspect, adjectives, liked))

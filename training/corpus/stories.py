@@ -6,7 +6,7 @@ import random
 
 from training.corpus import words
 from training.corpus.document import Document, Split, Turn, draw_in_split
-from training.corpus.words import word_tuple
+from training.corpus.words import article, word_tuple
 
 _MOODS = word_tuple("sad happy small big old young lonely brave clever hungry tired kind funny shy")
 _HEROES = word_tuple("cow dog cat fox bear rabbit mouse horse duck king queen boy girl farmer bird")
@@ -52,7 +52,7 @@ _ENDS = (
 
 def _opening(rng: random.Random, name: str, mood: str) -> list[str]:
     return [
-        f"Once upon a time there was a {mood} {rng.choice(_HEROES)} named {name}.",
+        f"Once upon a time there was {article(mood)} {mood} {rng.choice(_HEROES)} named {name}.",
         f"{name} lived in a {rng.choice(_COLOURS)} {rng.choice(_HOMES)} {rng.choice(_PLACES)}.",
     ]
 
@@ -86,7 +86,9 @@ def _write(rng: random.Random, split: Split) -> Document:
     sentences = _opening(rng, name, mood) + _middle(rng, name)
     sentences.append(rng.choice(_ENDS).format(name=name, mood=mood))
     story = " ".join(sentences)
-    return Document("story", "stories:" + story, (Turn("Story:", f" {story}\n", graded=False),))
+    prompt = rng.choice(("Story:", "Story:", "Story: Once upon a time", "Once upon a time"))
+    rest = story.removeprefix(prompt.removeprefix("Story:").strip()).strip()
+    return Document("story", "stories:" + story, (Turn(prompt, f" {rest}\n", graded=False),))
 
 
 def draw(rng: random.Random, split: Split) -> Document:
