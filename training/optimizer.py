@@ -74,6 +74,13 @@ def build_optimizers(model: nn.Module) -> list[torch.optim.Optimizer]:
     return [Muon(matrices), adam]
 
 
+def set_learning_rates(optimizers: list[torch.optim.Optimizer], factor: float) -> None:
+    """Set the rate of every group to `factor` times the rate it was built with."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = group.setdefault("full_lr", group["lr"]) * factor
+
+
 def learning_rate_factor(progress: float) -> float:
     """Return the factor of the rates at this part (0 to 1) of training: up, flat, down to zero."""
     if progress < 0.01:

@@ -8,22 +8,22 @@ processor, library versions and thread count give the same weights bit by bit; w
 from __future__ import annotations
 
 import argparse
-import random
 import sys
 import time
 from pathlib import Path
 
 import torch
 from torch.nn import functional
+from transformers import PreTrainedModel
 
 if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from training.batches import BatchMaker
+from training.batches import ROW_LENGTH, BatchMaker
 from training.checkpoint import save_checkpoint
 from training.corpus.document import Split
 from training.model import build_model
-from training.optimizer import build_optimizers, learning_rate_factor
+from training.optimizer import build_optimizers, learning_rate_factor, set_learning_rates
 from training.tokenizer import train_tokenizer
 
 DEFAULT_FOLDER = Path(__file__).resolve().parents[1] / "lmql_like" / "default_model"
@@ -62,38 +62,48 @@ class Progress:
         return min(1.0, step / self._steps)
 
 
+def take_step(
+    model: PreTrainedModel,
+    optimizers: list[torch.optim.Optimizer],
+    ids: torch.Tensor,
+    weights: torch.Tensor,
+) -> tuple[float, float]:
+    """Update the model by one batch; return its loss and how unevenly experts were used.
+
+    The second is 2 where every expert gets as many tokens as every other.
+    """
+    output = model(input_ids=ids, use_cache=False, output_router_logits=True)
+    loss = weighted_loss(output.logits, ids, weights)
+    (loss + _BALANCE_WEIGHT * output.aux_loss).backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    for optimizer in optimizers:
+        optimizer.step()
+        optimizer.zero_grad()
+    return loss.item(), output.aux_loss.item()
+
+
 def train(seed: int, progress: Progress, folder: Path, rows: int = ROWS) -> None:
     """Train a tokenizer and a model and write both to `folder`."""
     torch.manual_seed(seed)
-    random.seed(seed)
     tokenizer = train_tokenizer(seed)
     model = build_model(tokenizer.eos_token_id).train()
     optimizers = build_optimizers(model)
-    rates = [group["lr"] for optimizer in optimizers for group in optimizer.param_groups]
     batches = BatchMaker(tokenizer, seed, Split.TRAIN)
     step = 0
     while (done := progress.at(step)) < 1.0:
-        ids, weights = batches.next_batch(rows, done)
-        output = model(input_ids=ids, use_cache=False, output_router_logits=True)
-        loss = weighted_loss(output.logits, ids, weights)
-        (loss + _BALANCE_WEIGHT * output.aux_loss).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        groups = [group for optimizer in optimizers for group in optimizer.param_groups]
-        for group, rate in zip(groups, rates, strict=True):
-            group["lr"] = rate * learning_rate_factor(done)
-        for optimizer in optimizers:
-            optimizer.step()
-            optimizer.zero_grad()
+        set_learning_rates(optimizers, learning_rate_factor(done))
+        loss, imbalance = take_step(model, optimizers, *batches.next_batch(rows, done))
         step += 1
         if step % 50 == 0:
-            tokens = step * ids.numel()
+            speed = step * rows * ROW_LENGTH / progress.seconds
             print(
-                f"step {step}  {100 * done:.1f} %  loss {loss.item():.4f}"
-                f"  balance {output.aux_loss.item():.2f}  {tokens / progress.seconds:.0f} tokens/s",
+                f"step {step}  {100 * done:.1f} %  loss {loss:.4f}  imbalance {imbalance:.2f}"
+                f"  {speed:.0f} tokens/s",
                 flush=True,
             )
     save_checkpoint(model.eval(), tokenizer, folder)
-    print(f"{step} steps, {step * rows * ids.shape[1]} tokens, {progress.seconds:.0f} s: {folder}")
+    tokens = step * rows * ROW_LENGTH
+    print(f"{step} steps, {tokens} tokens, {progress.seconds:.0f} s: {folder}")
 
 
 def main() -> None:
