@@ -1,0 +1,63 @@
+"""A model state is its rows: after any extend, gather and rewind, each row is as if fresh."""
+
+import numpy as np
+import pytest
+import torch
+
+from lmql_like.runtime.transformers_model import TransformersModel
+from tests.reference.tiny_models import CACHED, RECOMPUTED, tiny_model, tiny_tokenizer
+
+
+def make_model(kind, dtype=torch.float32):
+    return TransformersModel(tiny_model(kind, dtype=dtype), tiny_tokenizer(), name=kind)
+
+
+def fresh_logits(model, ids):
+    with torch.inference_mode():
+        logits = model._model(torch.tensor([ids]), use_cache=False).logits
+    return logits[0].float().numpy()
+
+
+def random_walk(model, seed, n_steps, longest=12):
+    """Yield (rows, kept logits) along a random sequence of operations."""
+    rng = np.random.default_rng(seed)
+    rows = [[] for _ in range(int(rng.integers(1, 4)))]
+    state = model.new_state(len(rows))
+    for _ in range(n_steps):
+        move = rng.integers(0, 4)
+        if move == 0 and rows:
+            counts = [int(rng.integers(0, len(row) + 1)) for row in rows]
+            if rng.integers(2):
+                counts = [min(count, 2) for count in counts]
+            state.rewind(counts)
+            rows = [row[: len(row) - count] for row, count in zip(rows, counts, strict=True)]
+        elif move == 1:
+            picked = [int(i) for i in rng.integers(0, len(rows), int(rng.integers(1, 6)))]
+            state.gather(picked)
+            rows = [list(rows[i]) for i in picked]
+        else:
+            most = longest if rng.integers(3) == 0 else 2
+            new = [[int(t) for t in rng.integers(0, 128, rng.integers(0, most + 1))] for _ in rows]
+            keep = [int(rng.integers(0, len(ids) + 1)) for ids in new]
+            logits = state.extend(new, keep)
+            rows = [row + ids for row, ids in zip(rows, new, strict=True)]
+            yield rows, keep, logits
+        assert state.n_rows == len(rows)
+
+
+@pytest.mark.parametrize("kind", [*CACHED, *RECOMPUTED])
+def test_rows_are_as_if_fresh(kind):
+    model = make_model(kind)
+    assert model.cache_mode == ("cache" if kind in CACHED else "recompute")
+    assert (model.note == "") == (kind in CACHED)
+    compared = 0
+    for seed in range(3):
+        for rows, keep, logits in random_walk(model, seed, 30 if kind in CACHED else 12):
+            for row, kept, block in zip(rows, keep, logits, strict=True):
+                assert len(block) == kept
+                if kept:
+                    compared += 1
+                    wanted = fresh_logits(model, row)[-kept:]
+                    scale = max(1.0, float(np.abs(wanted).max()))
+                    assert np.abs(block - wanted).max() < 1e-4 * scale
+    assert compared > 20
