@@ -80,7 +80,7 @@ def tiny_tokenizer():
     alphabet = {c: chr(0x120) if c == " " else chr(0x10A) if c == "\n" else c for c in CHARACTERS}
     words = ["<|end|>", "<|pad|>", *alphabet.values(), *("".join(pair) for pair in MERGES)]
     tokenizer = Tokenizer(
-        models.BPE({word: i for i, word in enumerate(words)}, MERGES, unk_token="<|pad|>")
+        models.BPE({word: i for i, word in enumerate(words)}, MERGES, unk_token="<|pad|>")  # noqa: S106
     )
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
