@@ -31,20 +31,76 @@ __all__ = [
 
 CODES: dict[str, str] = {
     # Q0: the text cannot be read or parsed
+    "Q001": "a string is never closed",
+    "Q002": "a bracket is never closed, or closes none",
+    "Q003": "a character that no statement contains",
+    "Q004": "a line is indented to no open block",
+    "Q005": "Python cannot read a statement or an expression",
+    "Q006": "something stands behind a complete statement",
+    "Q010": "a bracket or brace of a prompt string is never closed",
+    "Q011": "a single closing bracket or brace in a prompt string",
+    "Q012": "what stands in the brackets of a prompt string is no hole",
+    "Q013": "what stands in the braces of a prompt string is no interpolation",
+    "Q014": "an f-string where a prompt string is expected",
+    "Q015": "bytes where a prompt string is expected",
+    "Q016": "a hole in a string that is no prompt string",
+    "Q018": "a clause is empty",
+    "Q019": "'break' or 'continue' outside a loop",
+    "Q020": "a statement that a query cannot contain",
+    "Q051": "the clauses 'distribution' and 'scoring' are not supported yet",
+    "Q052": "decorators of holes are not supported yet",
+    "Q053": "nested queries are not supported yet",
+    "Q054": "roles are not supported yet",
+    "Q055": "a hole's type is not supported yet",
     # Q1: names and scopes
+    "Q101": "a hole is read before it is filled",
+    "Q102": "a name has no value",
+    "Q104": "a where-clause names an unknown hole",
+    "Q106": "'import *' in a query",
     # Q2: constraints
+    "Q201": "a condition cannot be enforced while a hole is filled",
+    "Q202": "there is no such operator",
+    "Q203": "an operator is not used as it has to be",
+    "Q204": "STOPS_BEFORE stands below 'or' or 'not'",
+    "Q205": "an operator is not supported yet",
+    "Q206": "a where-clause behind a prompt string without a hole",
+    "Q207": "a where-clause is about a hole of another prompt string",
+    "Q208": "an operator is given the wrong kind of value",
+    "Q209": "a condition reads a hole that is filled later",
+    "Q210": "tokens are counted in a condition over several holes",
     # Q3: decoders and clauses
+    "Q301": "there is no such decoder",
+    "Q302": "a decoder is not supported yet",
+    "Q303": "a decoder has no such parameter",
+    "Q304": "a decoder parameter has a value it does not accept",
+    "Q305": "a clause is repeated",
+    "Q306": "the model is not given by its name",
+    "Q307": "a clause or a body stands at the wrong place",
     # Q4: arguments and calls
+    "Q401": "an argument is missing",
+    "Q402": "the query has no such argument",
+    "Q403": "the text of an argument is no value of its type",
+    "Q404": "an argument's annotation is no known type",
     # G1: patterns
     "G101": "the pattern is not a regular expression",
     "G102": "the pattern uses a feature outside the dialect",
+    "G103": "a stop phrase is empty",
+    "G104": "STOPS_AT or STOPS_BEFORE stands where it cannot be enforced",
     # G2: limits
     "G201": "the constraint needs more automaton states than the limit allows",
+    "G202": "the pattern writes out to more states than the limit allows",
+    "G203": "the pattern nests too many groups",
     # G3: vocabularies
     "G301": "the tokenizer has no fast version",
     "G302": "the tokenizer's tokens cannot be read as bytes",
     "G303": "the vocabulary is empty or malformed",
     # R: running a program
+    "R101": "the query's own Python raised an exception",
+    "R102": "an operator was given the wrong kind of value",
+    "R103": "the text of a hole is no value of its type",
+    "R104": "the program runs without reaching a hole",
+    "R105": "a condition reads a hole that is not filled",
+    "R106": "a state is filled that waits for no hole",
     # M: models
 }
 

@@ -7,6 +7,8 @@ import threading
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property, reduce
+from operator import and_, or_
 from typing import TypeAlias
 
 import numpy as np
@@ -67,6 +69,17 @@ class Automaton:
         bounds = {c.low for c in counters} | {c.high + 1 for c in counters if c.high is not None}
         self.count_bounds: tuple[int, ...] = tuple(sorted(bounds - {0}))
         """Token counts at which a test of the count changes; empty without such tests."""
+
+    @cached_property
+    def highest_count(self) -> int | None:
+        """The highest token count at which any text can be accepted, None if unbounded."""
+        if not self.count_bounds:
+            return None
+        truth = _truth_bounds(self._program, [self._regimes_of(c) for c in self._counters])
+        possible = truth & ((1 << (len(self.count_bounds) + 1)) - 1)
+        if possible >> len(self.count_bounds):
+            return None
+        return self.count_bounds[possible.bit_length() - 1] - 1 if possible else -1
 
     def dfa(self, alphabet: bytes = _EVERY_BYTE) -> LazyDfa:
         """Return the automaton over the bytes that a vocabulary can write."""
@@ -196,6 +209,29 @@ def _required_components(program: Program, n: int) -> NDArray[np.int8]:
     required = np.zeros(n, np.int8)
     required[list(stack[0])] = 1
     return required
+
+
+def _truth_bounds(program: Program, regimes: Sequence[int]) -> int:
+    """Return the regimes (bits) in which a program is true of some text."""
+    everything = -1
+    stack: list[tuple[int, int]] = []  # (surely true, possibly true)
+    for operation, argument in zip(program[::2], program[1::2], strict=True):
+        if operation == ops.CONSTANT:
+            stack.append((everything, everything) if argument else (0, 0))
+        elif operation == ops.COMPONENT:
+            stack.append((0, everything))
+        elif operation == ops.COUNTER:
+            stack.append((regimes[argument], regimes[argument]))
+        elif operation == ops.NOT:
+            surely, possibly = stack.pop()
+            stack.append((~possibly, ~surely))
+        else:
+            join = and_ if operation == ops.AND else or_
+            operands = [stack.pop() for _ in range(argument)]
+            stack.append(
+                (reduce(join, (s for s, _ in operands)), reduce(join, (p for _, p in operands)))
+            )
+    return stack[0][1]
 
 
 def _offsets(programs: Sequence[Program]) -> NDArray[np.int32]:

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from lmql_like.errors import GrammarError
+from lmql_like.grammars.slices import SlicedTokens, make_slices
 from lmql_like.grammars.token_bytes import read_token_bytes
 from lmql_like.grammars.token_trie import make_trie
 from lmql_like.kernels.layouts import TrieArrays
@@ -93,6 +94,11 @@ class Vocabulary:
     def trie(self) -> TrieArrays:
         """The trie of all tokens that write something."""
         return make_trie(self.tokens, range(self.size))
+
+    @cached_property
+    def sliced(self) -> SlicedTokens:
+        """Kinds of tokens that permissive states admit as a whole, and the tries of the rest."""
+        return make_slices(self.tokens, self.n_words)
 
     @cached_property
     def longest_token(self) -> int:

@@ -11,7 +11,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DEAD", "LIVE", "OVERFLOW", "UNKNOWN", "DfaArrays", "NfaArrays", "TrieArrays"]
+__all__ = [
+    "DEAD",
+    "LIVE",
+    "OVERFLOW",
+    "UNKNOWN",
+    "DfaArrays",
+    "NfaArrays",
+    "SliceArrays",
+    "TrieArrays",
+]
 
 # Values of `DfaArrays.table`: a positive number is a live state, 0 the dead state,
 # UNKNOWN a transition never taken, and -(s + 1) with s >= 1 a state s that exists but
@@ -89,3 +98,16 @@ class TrieArrays(NamedTuple):
     end: NDArray[np.int32]  # [nodes] index behind the node's subtree
     token_start: NDArray[np.int32]  # [nodes + 1] tokens that end at node i, in `token_ids`
     token_ids: NDArray[np.int32]
+
+
+class SliceArrays(NamedTuple):
+    """Kinds of tokens that a state may admit as a whole, widest first.
+
+    Their left-over tokens are tries of their own, laid one after another into one
+    `TrieArrays`; the trie of all tokens is the last.
+    """
+
+    reader: NDArray[np.int8]  # [slices, 8, 256] next state of a UTF-8 reader, -1: not of the kind
+    longest: NDArray[np.int32]  # [slices] characters of a token at most
+    rows: NDArray[np.int32]  # [slices, words] the bits of the slice's tokens
+    first_node: NDArray[np.int32]  # [slices + 2] where each trie begins, and the end

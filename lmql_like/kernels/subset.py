@@ -219,21 +219,33 @@ def initial_state(nfa: NfaArrays, dfa: DfaArrays) -> int:
 
 @njit(cache=True, nogil=True)
 def _build(nfa: NfaArrays, dfa: DfaArrays, state: int, symbol: int) -> int:
-    """Build the transition of a state on a byte class; return the target, 0 or OVERFLOW."""
+    """Build the transition of a state on a byte class; return the target, 0 or OVERFLOW.
+
+    The classes around `symbol` that meet the same edges have the same target; the whole
+    interval is written at once.
+    """
     clock = _tick(dfa)
     size = 0
+    first, last = 0, dfa.table.shape[1] - 1
     for i in range(dfa.set_start[state], dfa.set_start[state + 1]):
         source = dfa.pool[i]
         for edge in range(nfa.edge_start[source], nfa.edge_start[source + 1]):
-            if nfa.edge_low[edge] <= symbol <= nfa.edge_high[edge]:
+            low, high = nfa.edge_low[edge], nfa.edge_high[edge]
+            if high < symbol:
+                first = max(first, high + 1)
+            elif low > symbol:
+                last = min(last, low - 1)
+            else:
+                first = max(first, low)
+                last = min(last, high)
                 size = _add_closure(nfa, dfa, nfa.edge_to[edge], clock, size)
     target = _intern(nfa, dfa, size, clock)
     if target == OVERFLOW:
         return OVERFLOW
     if target == 0 or dfa.status[target] == DEAD:
-        dfa.table[state, symbol] = 0
+        dfa.table[state, first : last + 1] = 0
         return 0
-    dfa.table[state, symbol] = target if dfa.status[target] == LIVE else -(target + 1)
+    dfa.table[state, first : last + 1] = target if dfa.status[target] == LIVE else -(target + 1)
     return target
 
 

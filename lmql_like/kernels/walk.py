@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from lmql_like.kernels.layouts import OVERFLOW, DfaArrays, NfaArrays, TrieArrays
+from lmql_like.kernels.layouts import OVERFLOW, DfaArrays, NfaArrays, SliceArrays, TrieArrays
+from lmql_like.kernels.slices import admits_slice
 from lmql_like.kernels.subset import successor
 
 __all__ = [
@@ -20,24 +21,52 @@ __all__ = [
 
 @njit(cache=True, nogil=True)
 def mask_tokens(
-    nfa: NfaArrays, dfa: DfaArrays, trie: TrieArrays, state: int, path: np.ndarray, row: np.ndarray
+    nfa: NfaArrays,
+    dfa: DfaArrays,
+    trie: TrieArrays,
+    slices: SliceArrays,
+    probes: np.ndarray,
+    state: int,
+    path: np.ndarray,
+    work: np.ndarray,
+    row: np.ndarray,
 ) -> int:
     """Set the bits of all tokens after which an accepting state can be reached.
 
     Args:
         nfa: the components.
         dfa: the automaton, grown on the way.
-        trie: the tokens.
+        trie: the tries of the slices' left-over tokens, and of all tokens.
+        slices: the slices.
+        probes: int16[slices, 257] the bytes to try for each slice, their number last.
         state: where the walk starts.
         path: int32[longest token + 1] scratch.
+        work: int32[2, m, 2] scratch, see `admits_slice`.
         row: int32[words] in and out; bits are only added.
 
     Returns:
         0, or OVERFLOW: grow the automaton and call again.
     """
+    chosen = slices.longest.size
+    for index in range(slices.longest.size):
+        admitted = admits_slice(
+            nfa,
+            dfa,
+            state,
+            slices.reader[index],
+            slices.longest[index],
+            probes[index, : probes[index, 256]],
+            work,
+        )
+        if admitted == OVERFLOW:
+            return OVERFLOW
+        if admitted:
+            chosen = index
+            row |= slices.rows[index]
+            break
     path[0] = state
-    node, nodes = 0, trie.byte.size
-    while node < nodes:
+    node, last = slices.first_node[chosen], slices.first_node[chosen + 1]
+    while node < last:
         depth = trie.depth[node]
         symbol = nfa.class_of_byte[trie.byte[node]]
         target = 0
@@ -68,7 +97,10 @@ def mask_tokens_ending_in(
     wanted: np.ndarray,
     row: np.ndarray,
 ) -> int:
-    """As `mask_tokens`, but only for tokens that end in a state s with wanted[s] != 0."""
+    """Set the bits of the trie's tokens that end in a state s with wanted[s] != 0.
+
+    Args and result as of `mask_tokens`; `trie` is the trie of all tokens alone.
+    """
     path[0] = state
     node, nodes = 0, trie.byte.size
     while node < nodes:
@@ -76,9 +108,11 @@ def mask_tokens_ending_in(
         symbol = nfa.class_of_byte[trie.byte[node]]
         target = 0
         if symbol >= 0:
-            target = successor(nfa, dfa, path[depth], symbol)
-            if target == OVERFLOW:
-                return OVERFLOW
+            target = dfa.table[path[depth], symbol]
+            if target < 0:
+                target = successor(nfa, dfa, path[depth], symbol)
+                if target == OVERFLOW:
+                    return OVERFLOW
         if target == 0:
             node = trie.end[node]
             continue
@@ -109,9 +143,11 @@ def collect_token_ends(
         symbol = nfa.class_of_byte[trie.byte[node]]
         target = 0
         if symbol >= 0:
-            target = successor(nfa, dfa, path[depth], symbol)
-            if target == OVERFLOW:
-                return OVERFLOW
+            target = dfa.table[path[depth], symbol]
+            if target < 0:
+                target = successor(nfa, dfa, path[depth], symbol)
+                if target == OVERFLOW:
+                    return OVERFLOW
         if target == 0:
             node = trie.end[node]
             continue

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from lmql_like.errors import GrammarError
 from lmql_like.grammars.limits import Limits
-from lmql_like.kernels.layouts import OVERFLOW, DfaArrays, NfaArrays, TrieArrays
+from lmql_like.grammars.slices import SlicedTokens
+from lmql_like.kernels.layouts import OVERFLOW, DfaArrays, NfaArrays, SliceArrays, TrieArrays
 from lmql_like.kernels.subset import initial_state, rehash
 from lmql_like.kernels.walk import (
     advance_bytes,
@@ -73,6 +74,16 @@ class LazyDfa:
         """Return the regimes of the token count (bits) in which a state accepts."""
         return int(self._dfa.accepting[state])
 
+    def distance(self, state: int) -> int:
+        """Return a number of bytes that every text from a state to acceptance has at least."""
+        return int(self._dfa.distance[state])
+
+    def successors(self, state: int) -> list[int]:
+        """Return the distinct live states behind one more byte."""
+        symbols = np.empty(self._n_classes, np.int32)
+        found = self._run(lambda: live_symbols(self._nfa, self._dfa, state, symbols))
+        return list(dict.fromkeys(self._dfa.table[state, symbols[:found]].tolist()))
+
     def is_stopped(self, state: int) -> bool:
         """Tell whether a stop phrase ended the text in this state."""
         return bool(self._dfa.stopped[state])
@@ -102,9 +113,40 @@ class LazyDfa:
         )
         return out[:written].tobytes()
 
-    def mask(self, state: int, trie: TrieArrays, path: NDArray[np.int32], row: NDArray[np.int32]) -> None:
-        """Add the bits of the trie's tokens that may follow a state to a packed row."""
-        self._run(lambda: mask_tokens(self._nfa, self._dfa, trie, state, path, row))
+    def mask(
+        self,
+        state: int,
+        tokens: SlicedTokens,
+        probes: NDArray[np.int16],
+        path: NDArray[np.int32],
+        work: NDArray[np.int32],
+        row: NDArray[np.int32],
+    ) -> None:
+        """Add the bits of the tokens that may follow a state to a packed row.
+
+        Args as of `kernels.walk.mask_tokens`; `probes` comes from `slice_probes`.
+        """
+        self._run(
+            lambda: mask_tokens(
+                self._nfa, self._dfa, tokens.tries, tokens.slices, probes, state, path, work, row
+            )
+        )
+
+    def slice_probes(self, slices: SliceArrays) -> NDArray[np.int16]:
+        """Return int16[slices, 257]: one byte for each way in which automaton and slice differ.
+
+        The number of bytes stands last in each row.
+        """
+        classes = self._nfa.class_of_byte
+        probes = np.zeros((slices.longest.size, 257), np.int16)
+        for index, reader in enumerate(slices.reader):
+            changed = np.ones(256, np.bool_)
+            changed[1:] = classes[1:] != classes[:-1]
+            changed[1:] |= (reader[:, 1:] != reader[:, :-1]).any(axis=0)
+            usable = np.flatnonzero(changed & (reader >= 0).any(axis=0) & (classes >= 0))
+            probes[index, : usable.size] = usable
+            probes[index, 256] = usable.size
+        return probes
 
     def mask_ending_in(
         self,
@@ -130,15 +172,6 @@ class LazyDfa:
                 lambda: collect_token_ends(self._nfa, self._dfa, trie, state, path)
             )
             return self._dfa.parent[:found].copy()
-
-    @property
-    def arrays(self) -> tuple[NfaArrays, DfaArrays]:
-        """The bundles for kernels of other modules; pass them through `run` only."""
-        return self._nfa, self._dfa
-
-    def run(self, kernel: Callable[[NfaArrays, DfaArrays], int]) -> int:
-        """Call a kernel under the lock, growing the arrays until it does not overflow."""
-        return self._run(lambda: kernel(self._nfa, self._dfa))
 
     def _run(self, kernel: Callable[[], int]) -> int:
         with self._lock:

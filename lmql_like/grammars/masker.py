@@ -1,0 +1,173 @@
+"""Constraint x vocabulary -> bitmask, and the state behind a token.
+
+States are values: an int, or (int, token count) where the constraint tests the number of
+tokens. A beam forks by keeping one. Rows are computed once per state and kept within a
+budget, so every hypothesis, row and request that uses a masker shares them.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmql_like.grammars.automaton import Automaton
+from lmql_like.grammars.completions import Completions
+from lmql_like.grammars.vocabulary import Vocabulary
+
+__all__ = ["MaskerState", "TokenMasker"]
+
+MaskerState: TypeAlias = "int | tuple[int, int]"
+
+
+class TokenMasker:
+    """Which tokens may come next: exactly those after which some completion exists.
+
+    Args:
+        automaton: the constraint.
+        vocabulary: the model's tokens.
+        row_budget: bytes of rows kept; when they are used up, all rows are dropped.
+
+    A completion is a sequence of this vocabulary's tokens. The end-of-text bits are set
+    where the constraint accepts.
+    """
+
+    END: int = -1
+    """The state behind an end-of-text token: nothing may follow."""
+
+    def __init__(
+        self, automaton: Automaton, vocabulary: Vocabulary, *, row_budget: int = 256 << 20
+    ) -> None:
+        self.automaton = automaton
+        self.vocabulary = vocabulary
+        self._dfa = automaton.dfa(vocabulary.alphabet)
+        self._completions = Completions(automaton, self._dfa, vocabulary)
+        # Without token counts, and where bytes can always be written, bytes say it all.
+        self._counts = bool(automaton.count_bounds)
+        self._needs_tokens = self._counts or not vocabulary.spells_every_byte
+        self._rows: dict[MaskerState, NDArray[np.int32]] = {}
+        self._row_limit = max(16, row_budget // (4 * vocabulary.n_words))
+        self._eos_row = np.zeros(vocabulary.n_words, np.int32)
+        for eos in vocabulary.eos_token_ids:
+            self._eos_row[eos >> 5] |= np.uint32(1 << (eos & 31)).astype(np.int32)
+        self._eos = frozenset(vocabulary.eos_token_ids)
+        self._path = np.empty(vocabulary.longest_token + 1, np.int32)
+        self._work = np.empty((2, 1024, 2), np.int32)
+        self._probes = self._dfa.slice_probes(vocabulary.sliced.slices)
+        self._lock = threading.Lock()
+
+    def start(self) -> MaskerState | None:
+        """Return the state before the first token; None where nothing can match."""
+        start = self._dfa.start
+        if not start or (self._needs_tokens and not self._completions.fits(start, 0)):
+            return None
+        return (start, 0) if self._counts else start
+
+    def fill_bitmask(self, state: MaskerState, row: NDArray[np.int32]) -> None:
+        """Write the allowed tokens of a state into a packed row.
+
+        Args:
+            state: from `start` or `advance`.
+            row: int32[ceil(vocabulary / 32)], overwritten; bit i of word w is token 32 * w + i.
+        """
+        known = self._rows.get(state)
+        if known is None:
+            with self._lock:
+                known = self._make_row(state)
+        row[:] = known
+
+    def advance(self, state: MaskerState, token_id: int) -> MaskerState | None:
+        """Return the state behind a token; None where the token is not allowed."""
+        if token_id in self._eos:
+            return self.END if self.is_accepting(state) else None
+        if not 0 <= token_id < self.vocabulary.size:
+            return None
+        token = self.vocabulary.tokens[token_id]
+        return self._advance(state, token, 1) if token else None
+
+    def advance_bytes(
+        self, state: MaskerState, data: bytes, *, tokens: int = 1
+    ) -> MaskerState | None:
+        """Return the state behind bytes that are written in `tokens` tokens, or None."""
+        return self._advance(state, data, tokens)
+
+    def is_accepting(self, state: MaskerState) -> bool:
+        """Tell whether the text may end here."""
+        if state == self.END:
+            return True
+        position, count = self._split(state)
+        return self._completions.accepts(position, count)
+
+    def is_final(self, state: MaskerState) -> bool:
+        """Tell whether the text ends here by itself: it may end, and no token may follow."""
+        if not self.is_accepting(state):
+            return False
+        if state == self.END:
+            return True
+        position, count = self._split(state)
+        if not self._needs_tokens:
+            return not self._dfa.successors(position)
+        return not any(
+            self._completions.fits(int(end), count + 1)
+            for end in self._completions.token_ends(position)
+        )
+
+    def forced_bytes(self, state: MaskerState) -> bytes:
+        """Return the bytes that must follow, up to where the text may end or a choice begins.
+
+        Only whole characters are returned.
+        """
+        if state == self.END:
+            return b""
+        data = self._dfa.forced_bytes(self._split(state)[0])
+        return data.decode("utf-8", errors="ignore").encode() if data else data
+
+    # -- rows ------------------------------------------------------------------------
+
+    def _split(self, state: MaskerState) -> tuple[int, int]:
+        return state if isinstance(state, tuple) else (state, 0)
+
+    def _advance(self, state: MaskerState, data: bytes, tokens: int) -> MaskerState | None:
+        if state == self.END:
+            return None
+        position, count = self._split(state)
+        position = self._dfa.advance(position, data)
+        if not position:
+            return None
+        count = self._completions.saturate(count + tokens)
+        if self._needs_tokens and not self._completions.fits(position, count):
+            return None
+        return (position, count) if self._counts else position
+
+    def _make_row(self, state: MaskerState) -> NDArray[np.int32]:
+        row = np.zeros(self.vocabulary.n_words, np.int32)
+        if state != self.END:
+            position, count = self._split(state)
+            if self._needs_tokens:
+                self._add_fitting_tokens(position, count, row)
+            else:
+                self._add_live_tokens(position, row)
+            if self.is_accepting(state):
+                row |= self._eos_row
+        if len(self._rows) >= self._row_limit:
+            self._rows.clear()
+        row.flags.writeable = False
+        self._rows[state] = row
+        return row
+
+    def _add_live_tokens(self, position: int, row: NDArray[np.int32]) -> None:
+        tokens = self.vocabulary.sliced
+        self._dfa.mask(position, tokens, self._probes, self._path, self._work, row)
+
+    def _add_fitting_tokens(self, position: int, count: int, row: NDArray[np.int32]) -> None:
+        """Add the tokens behind which a completion in tokens exists."""
+        ends = self._completions.token_ends(position)
+        fitting = [int(end) for end in ends if self._completions.fits(int(end), count + 1)]
+        if len(fitting) == len(ends):
+            self._add_live_tokens(position, row)
+        elif fitting:
+            wanted = np.zeros(int(ends[-1]) + 1, np.uint8)
+            wanted[fitting] = 1
+            self._dfa.mask_ending_in(position, self.vocabulary.trie, self._path, wanted, row)
