@@ -1,0 +1,101 @@
+"""A piece of the query's Python, ready to run, with its place in the file."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from dataclasses import dataclass
+from functools import cached_property
+from types import CodeType
+from typing import Any
+
+from lmql_like.language.embedded import span_of
+from lmql_like.source import Source, Span
+
+__all__ = ["AWAITED", "Code"]
+
+AWAITED = ".awaited"
+"""The name under which the interpreter offers the function that awaits coroutines."""
+
+
+@dataclass(frozen=True, eq=False)
+class Code:
+    """An expression or statement of Python.
+
+    Calls of `async` functions are awaited: every call hands its value to the function
+    `.awaited` first, except inside an `await` of the author's own.
+    """
+
+    tree: ast.expr | ast.stmt
+    text: str
+    span: Span
+    file_name: str
+
+    @classmethod
+    def of(cls, source: Source, tree: ast.expr | ast.stmt, span: Span | None = None) -> Code:
+        """Return the code of a tree that was parsed at its place in a source."""
+        place = span or span_of(source, tree)
+        return cls(tree, source.slice(place), place, source.name)
+
+    @property
+    def is_literal(self) -> bool:
+        """Whether the value is written out, so that no program has to run for it."""
+        try:
+            ast.literal_eval(self.tree)
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+            return False
+        return True
+
+    @property
+    def literal(self) -> Any:
+        """The value that is written out."""
+        return ast.literal_eval(self.tree)
+
+    @cached_property
+    def compiled(self) -> CodeType:
+        """The code object; an expression's gives its value when it is evaluated."""
+        tree = _AwaitCalls().visit(_copied(self.tree))
+        is_value = isinstance(tree, ast.expr)
+        module = ast.Expression(tree) if is_value else ast.Module([tree], [])
+        mode = "eval" if is_value else "exec"
+        flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+        code: CodeType = compile(
+            ast.fix_missing_locations(module), self.file_name, mode, flags, dont_inherit=True
+        )
+        return code
+
+    @property
+    def is_coroutine(self) -> bool:
+        """Whether running the code gives a coroutine, since it awaits something itself."""
+        return bool(self.compiled.co_flags & inspect.CO_COROUTINE)
+
+
+def _copied(tree: ast.AST) -> ast.AST:
+    """Return a tree of the same nodes that can be changed without changing the original."""
+    fields = {name: _copied_field(value) for name, value in ast.iter_fields(tree)}
+    return ast.copy_location(type(tree)(**fields), tree)
+
+
+def _copied_field(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_copied_field(item) for item in value]
+    return _copied(value) if isinstance(value, ast.AST) else value
+
+
+class _AwaitCalls(ast.NodeTransformer):
+    """f(x) -> .awaited(f(x)), outside functions and outside `await`."""
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        self.generic_visit(node)
+        name = ast.Name(AWAITED, ast.Load())
+        return ast.copy_location(ast.Call(name, [node], []), node)
+
+    def _leave_alone(self, node: ast.AST) -> ast.AST:
+        return node
+
+    visit_Await = _leave_alone  # noqa: N815 - named after Python's node
+    visit_Lambda = _leave_alone  # noqa: N815 - named after Python's node
+    visit_FunctionDef = _leave_alone  # noqa: N815 - named after Python's node
+    visit_AsyncFunctionDef = _leave_alone  # noqa: N815 - named after Python's node
+    visit_ClassDef = _leave_alone  # noqa: N815 - named after Python's node
+    visit_GeneratorExp = _leave_alone  # noqa: N815 - named after Python's node

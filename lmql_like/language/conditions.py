@@ -1,0 +1,407 @@
+"""where-expressions to constraints: what each means, or why it cannot be enforced."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from lmql_like.errors import GrammarError, QueryError, did_you_mean
+from lmql_like.language.code import Code
+from lmql_like.language.constraints import (
+    All,
+    Constraint,
+    Contains,
+    CountIs,
+    Either,
+    Given,
+    IsBoolean,
+    IsDecimal,
+    IsEqual,
+    IsInteger,
+    IsOneOf,
+    Matches,
+    Negation,
+    OperandError,
+    Relation,
+    StopsBefore,
+    Test,
+)
+from lmql_like.language.embedded import span_of
+from lmql_like.language.nodes import Annotation, Hole
+from lmql_like.language.operators import (
+    COMPARISONS,
+    FLIPPED,
+    LATER_OPERATORS,
+    METHODS,
+    OPERATORS,
+    UNITS,
+)
+from lmql_like.language.scopes import reads
+from lmql_like.source import Source, Span
+
+__all__ = ["ConditionReader", "check_literals"]
+
+_TYPED: dict[str | None, type[Test]] = {"int": IsInteger, "float": IsDecimal, "bool": IsBoolean}
+_NEGATED = (ast.NotEq, ast.NotIn)
+
+
+@dataclass(frozen=True)
+class _Count:
+    """`len(X)` or `len(UNIT(X))`."""
+
+    hole: str
+    unit: str
+
+
+class ConditionReader:
+    """Reads conditions of one program.
+
+    Args:
+        source: the program.
+        holes: its holes, each with its occurrences.
+        known: every other name that has a meaning in it.
+    """
+
+    def __init__(
+        self, source: Source, holes: Mapping[str, Sequence[Hole]], known: Collection[str]
+    ) -> None:
+        self.source = source
+        self.holes = holes
+        self.known = known
+
+    def read(self, condition: ast.expr) -> list[Constraint]:
+        """Return the conjuncts of a condition.
+
+        Raises:
+            QueryError: Q104 and Q2.. for names and operators.
+        """
+        if isinstance(condition, ast.BoolOp) and isinstance(condition.op, ast.And):
+            return [part for value in condition.values for part in self.read(value)]
+        constraint = self._constraint(condition, at_top=True)
+        self._check_tokens(constraint)
+        check_literals(self.source, constraint)
+        return [constraint]
+
+    def read_annotation(self, hole: str, annotation: Annotation) -> list[Constraint]:
+        """Return what a hole's type or pattern demands."""
+        test = _TYPED.get(annotation.type)
+        value: str | None = None
+        if annotation.pattern is not None:
+            test, value = Matches, annotation.pattern
+        if test is None:
+            return []
+        operand = Code(ast.Constant(value), repr(value), annotation.span, self.source.name)
+        constraint = test(hole, operand, frozenset(), annotation.span)
+        check_literals(self.source, constraint)
+        return [constraint]
+
+    def _constraint(self, tree: ast.expr, *, at_top: bool = False) -> Constraint:
+        span = span_of(self.source, tree)
+        if not self._holes_in(tree):
+            return self._given(tree, span)
+        if isinstance(tree, ast.BoolOp):
+            parts = tuple(self._constraint(value) for value in tree.values)
+            return All(parts, span) if isinstance(tree.op, ast.And) else Either(parts, span)
+        if isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.Not):
+            return Negation(self._constraint(tree.operand), span)
+        if isinstance(tree, ast.Compare):
+            return self._chain(tree, span)
+        if isinstance(tree, ast.Call):
+            return self._call(tree, span, at_top=at_top)
+        return self._refuse(tree)
+
+    def _holes_in(self, tree: ast.AST) -> frozenset[str]:
+        return frozenset(name.id for name in reads(tree) if name.id in self.holes)
+
+    def _given(self, tree: ast.expr, span: Span) -> Given:
+        """Return a condition without holes; blame names that were meant to be holes."""
+        for name in reads(tree):
+            is_operator = name.id in OPERATORS or name.id in UNITS or name.id in LATER_OPERATORS
+            if name.id in self.known or hasattr(builtins, name.id):
+                continue
+            if is_operator and len(reads(tree)) > 1:
+                continue
+            if is_operator:
+                self._refuse_operator(name.id, "a hole, such as [X]", name)
+            self._blame_name(name)
+        for name in reads(tree):
+            if name.id in OPERATORS and name.id not in self.known:
+                self._refuse_operator(name.id, "a hole, such as [X]", name)
+        return Given(self._code(tree), span)
+
+    def _blame_name(self, name: ast.Name) -> NoReturn:
+        hint = did_you_mean(name.id, self.holes)
+        if hint:
+            nearest = hint.split("'")[1]
+            line = self.source.position(self.holes[nearest][0].span.start)[0]
+            hint += f" It is filled on line {line}."
+        raise QueryError(
+            "Q104",
+            f"where-clause names an unknown hole '{name.id}'",
+            source=self.source,
+            span=span_of(self.source, name),
+            label="no hole of this name is in scope",
+            help=hint,
+        )
+
+    def _code(self, tree: ast.expr) -> Code:
+        return Code.of(self.source, tree)
+
+    def _test(
+        self, test: type[Test], hole: str, operand: ast.expr, span: Span, **extra: str
+    ) -> Test | None:
+        """Return a test of a hole; None if the operand reads the hole itself."""
+        read = self._holes_in(operand)
+        if hole in read:
+            return None
+        value = _CountFilled(self).visit(operand)
+        return test(hole, Code.of(self.source, value), read, span, **extra)
+
+    # Comparisons
+
+    def _chain(self, tree: ast.Compare, span: Span) -> Constraint:
+        operands = [tree.left, *tree.comparators]
+        links = []
+        for left, op, right in zip(operands, tree.ops, operands[1:], strict=False):
+            place = span_of(self.source, left).to(span_of(self.source, right))
+            if len(tree.ops) > 1 and not self._holes_in(left) | self._holes_in(right):
+                pair = ast.copy_location(ast.Compare(left, [op], [right]), left)
+                pair.end_lineno, pair.end_col_offset = right.end_lineno, right.end_col_offset
+                links.append(self._constraint(pair))
+                continue
+            links.append(self._comparison(tree, left, op, right, place))
+        return links[0] if len(links) == 1 else All(tuple(links), span)
+
+    def _comparison(
+        self, tree: ast.expr, left: ast.expr, op: ast.cmpop, right: ast.expr, span: Span
+    ) -> Constraint:
+        """Return what one comparison demands, read from each hole that it may test."""
+        if type(op) not in COMPARISONS:
+            self._refuse(tree, "'is' compares objects; compare texts with '=='")
+        readings = [
+            test
+            for test in (
+                self._reading(left, op, right, span),
+                self._flipped_reading(left, op, right, span),
+            )
+            if test is not None
+        ]
+        if not readings:
+            self._refuse(tree, _comparison_hint(op, left, right))
+        found: Constraint = readings[0]
+        if len(readings) > 1:
+            found = Relation(tuple(readings), span)
+        return Negation(found, span) if isinstance(op, _NEGATED) else found
+
+    def _reading(self, left: ast.expr, op: ast.cmpop, right: ast.expr, span: Span) -> Test | None:
+        """Read a comparison as a test of its left side."""
+        comparison = COMPARISONS[type(op)]
+        if count := self._count(left):
+            extra = {"unit": count.unit, "comparison": comparison}
+            return self._test(CountIs, count.hole, right, span, **extra)
+        if hole := self._hole(left):
+            if comparison == "==":
+                return self._test(IsEqual, hole, right, span)
+            if comparison == "in":
+                return self._test(IsOneOf, hole, right, span)
+        return None
+
+    def _flipped_reading(
+        self, left: ast.expr, op: ast.cmpop, right: ast.expr, span: Span
+    ) -> Test | None:
+        """Read a comparison as a test of its right side."""
+        comparison = COMPARISONS[type(op)]
+        if (count := self._count(right)) and comparison != "in":
+            extra = {"unit": count.unit, "comparison": FLIPPED[comparison]}
+            return self._test(CountIs, count.hole, left, span, **extra)
+        if hole := self._hole(right):
+            if comparison == "==":
+                return self._test(IsEqual, hole, left, span)
+            if comparison == "in":
+                return self._test(Contains, hole, left, span)
+        return None
+
+    def _hole(self, tree: ast.expr) -> str | None:
+        return tree.id if isinstance(tree, ast.Name) and tree.id in self.holes else None
+
+    def _count(self, tree: ast.expr) -> _Count | None:
+        """Read `len(X)` or `len(UNIT(X))`; None if it is neither."""
+        counted = _argument_of(tree, "len")
+        if counted is None:
+            return None
+        if hole := self._hole(counted):
+            return _Count(hole, "characters")
+        for unit in (*UNITS, *LATER_OPERATORS):
+            measured = _argument_of(counted, unit)
+            if measured is not None and (hole := self._hole(measured)):
+                if unit in LATER_OPERATORS:
+                    self._refuse_later(unit, counted)
+                return _Count(hole, UNITS[unit])
+        return None
+
+    # Calls
+
+    def _call(self, tree: ast.Call, span: Span, *, at_top: bool) -> Constraint:
+        function = tree.func
+        if isinstance(function, ast.Attribute) and (hole := self._hole(function.value)):
+            return self._method(tree, function, hole, span)
+        if not isinstance(function, ast.Name):
+            return self._refuse(tree)
+        name = function.id
+        if name in LATER_OPERATORS and name not in self.known:
+            self._refuse_later(name, function)
+        if name not in OPERATORS or name in self.known:
+            return self._refuse_function(tree, function)
+        operator = OPERATORS[name]
+        expected = "a hole" + (f" and {operator.operand}" if operator.operand else "")
+        if tree.keywords or len(tree.args) != (2 if operator.operand else 1):
+            self._refuse_operator(name, expected, tree)
+        subject = self._hole(tree.args[0])
+        if subject is None:
+            self._refuse_operator(name, expected, tree.args[0])
+        if operator.test is StopsBefore and not at_top:
+            self._refuse_stop(function)
+        no_operand = ast.copy_location(ast.Constant(None), tree)
+        operand = tree.args[1] if operator.operand else no_operand
+        return self._test(operator.test, subject, operand, span) or self._refuse(tree)
+
+    def _method(self, tree: ast.Call, function: ast.Attribute, hole: str, span: Span) -> Constraint:
+        test = METHODS.get(function.attr)
+        if test is None or len(tree.args) != 1 or tree.keywords:
+            nearest = did_you_mean(function.attr, METHODS)
+            return self._refuse(tree, nearest if test is None else "give it one argument")
+        return self._test(test, hole, tree.args[0], span) or self._refuse(tree)
+
+    # What cannot be enforced
+
+    def _check_tokens(self, constraint: Constraint) -> None:
+        """Raise where tokens are counted in a condition over several holes."""
+        if len(constraint.holes) < 2:
+            return
+        for test in constraint.tests():
+            if isinstance(test, CountIs) and test.unit == "tokens":
+                raise QueryError(
+                    "Q210",
+                    "tokens are counted in a condition over several holes",
+                    source=self.source,
+                    span=test.span,
+                    label=f"the tokens of '{test.subject}' are unknown once it is filled",
+                    help="and it to the rest of the where-clause, or count characters with len",
+                )
+
+    def _refuse(self, tree: ast.expr, hint: str = "") -> NoReturn:
+        holes = sorted(self._holes_in(tree))
+        raise QueryError(
+            "Q201",
+            "this condition cannot be enforced while a hole is filled",
+            source=self.source,
+            span=span_of(self.source, tree),
+            label=f"no operator says this about '{holes[0]}'" if holes else "",
+            help=hint or "check the value behind the prompt string, with `if` or `assert`",
+        )
+
+    def _refuse_function(self, tree: ast.Call, function: ast.Name) -> NoReturn:
+        hint = did_you_mean(function.id.upper(), OPERATORS)
+        if hint and function.id not in self.known and not hasattr(builtins, function.id):
+            raise QueryError(
+                "Q202",
+                f"there is no operator '{function.id}'",
+                source=self.source,
+                span=span_of(self.source, function),
+                label="unknown operator",
+                help=hint,
+            )
+        self._refuse(tree)
+
+    def _refuse_operator(self, name: str, expected: str, place: ast.AST) -> NoReturn:
+        raise QueryError(
+            "Q203",
+            f"{name} is not used as an operator is",
+            source=self.source,
+            span=span_of(self.source, place),
+            label=f"{name} expects {expected}",
+        )
+
+    def _refuse_later(self, name: str, place: ast.AST) -> NoReturn:
+        raise QueryError(
+            "Q205",
+            f"the operator '{name}' is not supported yet",
+            source=self.source,
+            span=span_of(self.source, place),
+            help="describe the text with REGEX, if a pattern can",
+        )
+
+    def _refuse_stop(self, place: ast.AST) -> NoReturn:
+        raise QueryError(
+            "Q204",
+            "STOPS_BEFORE below 'or' or 'not'",
+            source=self.source,
+            span=span_of(self.source, place),
+            label="whether to cut the phrase off would be open",
+            help="and it to the rest of the where-clause, or use STOPS_AT",
+        )
+
+
+class _CountFilled(ast.NodeTransformer):
+    """BYTES(Y) -> Y.encode(), WORDS(Y) -> Y.split(): Y is a filled hole in an operand."""
+
+    def __init__(self, reader: ConditionReader) -> None:
+        self.reader = reader
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        for unit, method in (("BYTES", "encode"), ("WORDS", "split")):
+            filled = _argument_of(node, unit)
+            if filled is not None and unit not in self.reader.known:
+                function = ast.Attribute(filled, method, ast.Load())
+                return _like(ast.Call(_like(function, node), [], []), node)
+        if _argument_of(node, "TOKENS") is not None and "TOKENS" not in self.reader.known:
+            self.reader._refuse_operator("TOKENS", "the hole that is filled", node)  # noqa: SLF001
+        return self.generic_visit(node)
+
+
+def _like(tree: ast.expr, place: ast.expr) -> ast.expr:
+    return ast.copy_location(tree, place)
+
+
+def _argument_of(tree: ast.expr, name: str) -> ast.expr | None:
+    """Return the argument of `name(argument)`; None if the tree is anything else."""
+    if not isinstance(tree, ast.Call) or not isinstance(tree.func, ast.Name):
+        return None
+    fits = tree.func.id == name and len(tree.args) == 1 and not tree.keywords
+    return tree.args[0] if fits else None
+
+
+def _comparison_hint(op: ast.cmpop, left: ast.expr, right: ast.expr) -> str:
+    ordering = isinstance(op, ast.Lt | ast.LtE | ast.Gt | ast.GtE)
+    sides = [side for side in (left, right) if isinstance(side, ast.Name)]
+    if ordering and sides:
+        return f"compare its length, as in len({sides[0].id}), or list the values with 'in'"
+    return ""
+
+
+def check_literals(source: Source, constraint: Constraint) -> None:
+    """Bind the tests whose operand is written out; raise for those it does not fit.
+
+    Raises:
+        QueryError: Q208 where an operand has the wrong type.
+        GrammarError: where a pattern is wrong.
+    """
+    for test in constraint.tests():
+        if not test.operand.is_literal:
+            continue
+        try:
+            test.formula(test.operand.literal)
+        except OperandError as error:
+            raise QueryError(
+                "Q208",
+                error.message,
+                source=source,
+                span=error.span,
+                label="wrong kind of value",
+                help=error.hint,
+            ) from None
+        except GrammarError as error:
+            raise error.located(source, test.operand.span) from None

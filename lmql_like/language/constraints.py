@@ -1,0 +1,453 @@
+"""The constraint algebra: what a `where` clause demands, one class an operator.
+
+    Constraint      bind(binding) -> Formula
+    ├── All, Either, Negation        and, or, not
+    ├── Given                        a condition that names no hole
+    ├── Relation                     one test, readable from either of two holes
+    └── Test                         one hole against values
+        ├── IsOneOf IsEqual Contains StartsWith EndsWith Matches
+        ├── IsInteger IsDecimal IsBoolean
+        ├── StopsAt StopsBefore
+        └── CountIs
+
+A constraint is bound when a hole begins: operands are evaluated then, once. A test of
+the hole that begins becomes a formula over its text; a test of a hole that was filled
+before is decided at once.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, ClassVar
+
+from lmql_like.grammars import formulas
+from lmql_like.grammars.compiler import compile_formula
+from lmql_like.grammars.formulas import FALSE, TRUE, Formula
+from lmql_like.language.code import Code
+from lmql_like.source import Span
+
+__all__ = [
+    "All",
+    "Binding",
+    "Constraint",
+    "Contains",
+    "CountIs",
+    "Either",
+    "EndsWith",
+    "Given",
+    "IsBoolean",
+    "IsDecimal",
+    "IsEqual",
+    "IsInteger",
+    "IsOneOf",
+    "Matches",
+    "Negation",
+    "OperandError",
+    "Relation",
+    "StartsWith",
+    "StopsAt",
+    "StopsBefore",
+    "Test",
+]
+
+_LONGEST_TEXT_OF_SUBSTRINGS = 100
+
+
+class OperandError(Exception):
+    """A value that an operator cannot take; says where the operand stands."""
+
+    def __init__(self, message: str, span: Span, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.span = span
+        self.hint = hint
+
+
+@dataclass(frozen=True)
+class Binding:
+    """The moment at which a hole begins.
+
+    Attributes:
+        hole: the hole that begins.
+        evaluate: gives the value of an operand.
+        text_of: gives the text of a hole that was filled before.
+    """
+
+    hole: str
+    evaluate: Callable[[Code], Any]
+    text_of: Callable[[str], str]
+
+
+class Constraint(ABC):
+    """Something that texts of holes may or may not satisfy."""
+
+    span: Span
+
+    @property
+    def parts(self) -> tuple[Constraint, ...]:
+        """The constraints that this one is made of."""
+        return ()
+
+    @property
+    def holes(self) -> frozenset[str]:
+        """The holes that have to be filled, or begin, before this can be bound."""
+        return frozenset[str]().union(*(part.holes for part in self.parts))
+
+    @abstractmethod
+    def bind(self, binding: Binding) -> Formula:
+        """Return what this demands of the text of the hole that begins.
+
+        Raises:
+            OperandError: where an operand's value has the wrong type.
+            GrammarError: where a pattern is wrong.
+        """
+
+    def tests(self) -> Iterator[Test]:
+        """Yield every test in this constraint."""
+        for part in self.parts:
+            yield from part.tests()
+
+
+@dataclass(frozen=True)
+class All(Constraint):
+    """`a and b`."""
+
+    conjuncts: tuple[Constraint, ...]
+    span: Span
+
+    @property
+    def parts(self) -> tuple[Constraint, ...]:
+        """The conjuncts."""
+        return self.conjuncts
+
+    def bind(self, binding: Binding) -> Formula:
+        """Return the conjunction of the parts' formulas."""
+        return reduce(lambda a, b: a & b, (part.bind(binding) for part in self.parts))
+
+
+@dataclass(frozen=True)
+class Either(Constraint):
+    """`a or b`."""
+
+    disjuncts: tuple[Constraint, ...]
+    span: Span
+
+    @property
+    def parts(self) -> tuple[Constraint, ...]:
+        """The disjuncts."""
+        return self.disjuncts
+
+    def bind(self, binding: Binding) -> Formula:
+        """Return the disjunction of the parts' formulas."""
+        return reduce(lambda a, b: a | b, (part.bind(binding) for part in self.parts))
+
+
+@dataclass(frozen=True)
+class Negation(Constraint):
+    """`not a`."""
+
+    part: Constraint
+    span: Span
+
+    @property
+    def parts(self) -> tuple[Constraint, ...]:
+        """The one part."""
+        return (self.part,)
+
+    def bind(self, binding: Binding) -> Formula:
+        """Return the complement of the part's formula."""
+        return ~self.part.bind(binding)
+
+
+@dataclass(frozen=True)
+class Given(Constraint):
+    """A condition of Python's that names no hole: true or false when the hole begins."""
+
+    condition: Code
+    span: Span
+
+    def bind(self, binding: Binding) -> Formula:
+        """Return TRUE or FALSE, as the condition's value says."""
+        return TRUE if binding.evaluate(self.condition) else FALSE
+
+
+@dataclass(frozen=True)
+class Test(Constraint):
+    """One hole's text against a value; `operand` may read other holes.
+
+    `reads` names the holes that the operand reads.
+    """
+
+    subject: str
+    operand: Code
+    reads: frozenset[str]
+    span: Span
+
+    operator: ClassVar[str] = ""
+
+    @property
+    def holes(self) -> frozenset[str]:
+        """The subject and the holes that the operand reads."""
+        return self.reads | {self.subject}
+
+    def tests(self) -> Iterator[Test]:
+        """Yield this test."""
+        yield self
+
+    def bind(self, binding: Binding) -> Formula:
+        """Return a formula if the subject begins, TRUE or FALSE if it was filled before."""
+        demanded = self.formula(binding.evaluate(self.operand))
+        if self.subject == binding.hole:
+            return demanded
+        text = binding.text_of(self.subject)
+        return TRUE if compile_formula(demanded).matches(text) else FALSE
+
+    @abstractmethod
+    def formula(self, value: Any) -> Formula:
+        """Return what the test demands of its subject, given the operand's value."""
+
+    def refuse(self, value: Any, expected: str, hint: str = "") -> OperandError:
+        """Return the error for an operand of the wrong type."""
+        shown = repr(value)
+        shown = shown if len(shown) <= 40 else shown[:37] + "..."
+        kind = type(value).__name__
+        return OperandError(
+            f"{self.operator} expects {expected}, not {shown} ({kind})", self.operand.span, hint
+        )
+
+    def text(self, value: Any) -> str:
+        """Return an operand that has to be a string."""
+        if not isinstance(value, str):
+            raise self.refuse(value, "a string", "convert it with str(...)")
+        return value
+
+    def texts(self, value: Any) -> list[str]:
+        """Return an operand that may be one string or several, as a list."""
+        if isinstance(value, str):
+            return [value]
+        if not isinstance(value, list | tuple | set | frozenset | dict):
+            raise self.refuse(value, "a string or a list of strings")
+        for item in value:
+            if not isinstance(item, str):
+                raise self.refuse(item, "strings in the list", "convert them with str(...)")
+        return sorted(value) if isinstance(value, set | frozenset) else list(value)
+
+
+class IsOneOf(Test):
+    """`X in [..]`; in a string: one of its substrings."""
+
+    operator = "'in'"
+
+    def formula(self, value: Any) -> Formula:
+        """Return the choice between the operand's strings."""
+        texts = _substrings(value, self) if isinstance(value, str) else self.texts(value)
+        return formulas.one_of(texts) if texts else FALSE
+
+
+def _substrings(text: str, test: Test) -> list[str]:
+    if len(text) > _LONGEST_TEXT_OF_SUBSTRINGS:
+        raise OperandError(
+            f"'in' of a text of {len(text)} characters is not supported yet "
+            f"(at most {_LONGEST_TEXT_OF_SUBSTRINGS})",
+            test.operand.span,
+            "list the substrings that are allowed",
+        )
+    starts = range(len(text) + 1)
+    return sorted({text[i:j] for i in starts for j in range(i, len(text) + 1)})
+
+
+class IsEqual(Test):
+    """`X == v`."""
+
+    operator = "'=='"
+
+    def formula(self, value: Any) -> Formula:
+        """Return the formula of this one text."""
+        return formulas.equals(self.text(value))
+
+
+class Contains(Test):
+    """`"s" in X`."""
+
+    operator = "'in'"
+
+    def formula(self, value: Any) -> Formula:
+        """Return the texts that contain the operand."""
+        return formulas.contains(self.text(value))
+
+
+class StartsWith(Test):
+    """`X.startswith(s)`, `STARTS_WITH(X, s)`; one of several strings, if s is a list."""
+
+    operator = "STARTS_WITH"
+
+    def formula(self, value: Any) -> Formula:
+        """Return the texts that begin with the operand."""
+        texts = self.texts(value)
+        return formulas.starts_with(texts) if texts else FALSE
+
+
+class EndsWith(Test):
+    """`X.endswith(s)`, `ENDS_WITH(X, s)`; one of several strings, if s is a list."""
+
+    operator = "ENDS_WITH"
+
+    def formula(self, value: Any) -> Formula:
+        """Return the texts that end with the operand."""
+        texts = self.texts(value)
+        return formulas.ends_with(texts) if texts else FALSE
+
+
+class Matches(Test):
+    """`REGEX(X, r"..")`: the whole text matches."""
+
+    operator = "REGEX"
+
+    def formula(self, value: Any) -> Formula:
+        """Return the texts that match the operand as a whole."""
+        if isinstance(value, re.Pattern):
+            if isinstance(value.pattern, str):
+                return formulas.matches(value.pattern, value.flags & ~re.UNICODE)
+            raise self.refuse(value, "a pattern of text")
+        return formulas.matches(self.text(value))
+
+
+class IsInteger(Test):
+    """`INT(X)`."""
+
+    operator = "INT"
+
+    def formula(self, value: Any) -> Formula:
+        """Return the texts that are whole numbers."""
+        del value
+        return formulas.integer()
+
+
+class IsDecimal(Test):
+    """`FLOAT(X)`."""
+
+    operator = "FLOAT"
+
+    def formula(self, value: Any) -> Formula:
+        """Return the texts that are decimal numbers."""
+        del value
+        return formulas.decimal()
+
+
+class IsBoolean(Test):
+    """`BOOL(X)`."""
+
+    operator = "BOOL"
+
+    def formula(self, value: Any) -> Formula:
+        """Return the texts that are truth values."""
+        del value
+        return formulas.boolean()
+
+
+class StopsAt(Test):
+    """`STOPS_AT(X, s)`: the text ends with the first occurrence of a phrase."""
+
+    operator = "STOPS_AT"
+
+    def formula(self, value: Any) -> Formula:
+        """Return the texts that end where the phrase first occurs."""
+        return formulas.stops_at(_phrases(self, value))
+
+
+class StopsBefore(Test):
+    """`STOPS_BEFORE(X, s)`: the same, and the phrase is no part of the value."""
+
+    operator = "STOPS_BEFORE"
+
+    def formula(self, value: Any) -> Formula:
+        """Return the texts that end where the phrase first occurs."""
+        return formulas.stops_before(_phrases(self, value))
+
+
+def _phrases(test: Test, value: Any) -> str | list[str] | re.Pattern[str]:
+    if isinstance(value, str | re.Pattern):
+        return value
+    texts = test.texts(value)
+    if not texts or "" in texts:
+        raise test.refuse(value, "phrases that are not empty")
+    return texts
+
+
+_COUNTS: dict[str, Callable[[int, int | None], Formula]] = {
+    "characters": formulas.char_count,
+    "bytes": formulas.byte_count,
+    "words": formulas.word_count,
+    "tokens": formulas.token_count,
+}
+
+
+@dataclass(frozen=True)
+class CountIs(Test):
+    """`len(X) < n` and its kin; `unit` is characters, bytes, words or tokens.
+
+    `comparison` is one of `< <= > >= ==` or `in`.
+    """
+
+    unit: str
+    comparison: str
+
+    operator = "a length"
+
+    def formula(self, value: Any) -> Formula:
+        """Return the texts whose length compares to the operand as demanded."""
+        if self.comparison == "in":
+            if not isinstance(value, list | tuple | set | frozenset | range):
+                raise self.refuse(value, "a list or range of whole numbers")
+            lengths = [self._between(self._bound(n), self._bound(n)) for n in value]
+            return formulas.any_of(lengths)
+        bound = self._bound(value)
+        low, high = {
+            "<": (0, bound - 1),
+            "<=": (0, bound),
+            ">": (bound + 1, None),
+            ">=": (bound, None),
+            "==": (bound, bound),
+        }[self.comparison]
+        return self._between(low, high)
+
+    def _between(self, low: int, high: int | None) -> Formula:
+        if high is not None and high < max(low, 0):
+            return FALSE
+        return _COUNTS[self.unit](max(low, 0), high)
+
+    def _bound(self, value: Any) -> int:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise self.refuse(value, "a whole number")
+        return value
+
+    def bind(self, binding: Binding) -> Formula:
+        """Bind as any test; tokens can only be counted while the hole is filled."""
+        if self.unit == "tokens" and self.subject != binding.hole:
+            raise OperandError(
+                f"the tokens of '{self.subject}' can only be counted while it is filled",
+                self.span,
+            )
+        return super().bind(binding)
+
+
+@dataclass(frozen=True)
+class Relation(Constraint):
+    """A test over two holes, such as `X == Y`: one reading for each hole as its subject."""
+
+    readings: tuple[Test, ...]
+    span: Span
+
+    @property
+    def parts(self) -> tuple[Constraint, ...]:
+        """The readings."""
+        return self.readings
+
+    def bind(self, binding: Binding) -> Formula:
+        """Bind the reading whose subject begins; any of them if none does."""
+        matching = [test for test in self.readings if test.subject == binding.hole]
+        return (matching or self.readings)[0].bind(binding)

@@ -1,0 +1,124 @@
+"""Holes and their constraints: what each occurrence of a hole has to satisfy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from lmql_like.errors import QueryError
+from lmql_like.language.conditions import ConditionReader
+from lmql_like.language.constraints import (
+    Constraint,
+    IsBoolean,
+    IsDecimal,
+    IsInteger,
+    Test,
+)
+from lmql_like.language.nodes import Hole, Prompt, Query, Text
+from lmql_like.language.program import HoleCall
+from lmql_like.language.scopes import prompts_of
+from lmql_like.source import Source, Span
+
+__all__ = ["resolve_hole_calls"]
+
+_VALUE_TYPES: dict[type[Constraint], str] = {
+    IsInteger: "int",
+    IsDecimal: "float",
+    IsBoolean: "bool",
+}
+
+
+def resolve_hole_calls(query: Query, reader: ConditionReader) -> Mapping[Span, HoleCall]:
+    """Return what every occurrence of a hole means, by its place.
+
+    The program's own `where` is split at its top-level `and`; each part holds at every
+    occurrence of the holes it names. The `where` of a prompt string holds in it, and for
+    a later hole that it names.
+
+    Raises:
+        QueryError: Q2.. and Q104 for conditions.
+    """
+    everywhere = [part for clause in query.where for part in reader.read(clause.condition)]
+    calls: dict[Span, HoleCall] = {}
+    order = [hole.name for prompt in prompts_of(query.statements) for hole in prompt.holes]
+    for prompt in prompts_of(query.statements):
+        here = _conjuncts(prompt, reader, query.source)
+        for i, part in enumerate(prompt.parts):
+            if isinstance(part, Hole):
+                follow = _follow(prompt.parts[i + 1 :])
+                calls[part.span] = _hole_call(part, [*here, *everywhere], follow, reader)
+    for constraint in everywhere:
+        _check_order(constraint, order, query.source)
+    return calls
+
+
+def _conjuncts(prompt: Prompt, reader: ConditionReader, source: Source) -> list[Constraint]:
+    """Return the conjuncts behind a prompt string; raise for those that are not about it."""
+    names = {hole.name for hole in prompt.holes}
+    found: list[Constraint] = []
+    for clause in prompt.where:
+        if not names:
+            raise QueryError(
+                "Q206",
+                "a where-clause behind a prompt string without a hole",
+                source=source,
+                span=Span(clause.span.start, clause.span.start + len("where")),
+                label="nothing here is filled",
+                help="put it behind the prompt string whose hole it is about",
+            )
+        for constraint in reader.read(clause.condition):
+            if constraint.holes and not constraint.holes & names:
+                raise _foreign(constraint, names, source)
+            found.append(constraint)
+    return found
+
+
+def _foreign(constraint: Constraint, names: Iterable[str], source: Source) -> QueryError:
+    other = min(constraint.holes)
+    return QueryError(
+        "Q207",
+        f"this condition is about '{other}', which is no hole of the prompt string",
+        source=source,
+        span=constraint.span,
+        label=f"expected a condition on {', '.join(sorted(names))}",
+        help=f"put it behind the prompt string that fills '{other}', or below the program",
+    )
+
+
+def _hole_call(
+    hole: Hole, conjuncts: Iterable[Constraint], follow: str, reader: ConditionReader
+) -> HoleCall:
+    constraints = [c for c in conjuncts if not c.holes or hole.name in c.holes]
+    kind = next(
+        (_VALUE_TYPES[type(c)] for c in constraints if type(c) in _VALUE_TYPES),
+        "str",
+    )
+    if hole.annotation is not None:
+        kind = hole.annotation.type or kind
+        constraints = [*reader.read_annotation(hole.name, hole.annotation), *constraints]
+    return HoleCall(hole.name, kind, tuple(constraints), follow, hole.span)
+
+
+def _follow(parts: Sequence[object]) -> str:
+    """Return the literal text right behind a hole."""
+    return parts[0].text if parts and isinstance(parts[0], Text) else ""
+
+
+def _check_order(constraint: Constraint, order: Sequence[str], source: Source) -> None:
+    """Raise where an operand reads a hole that is only filled behind its subject."""
+    subjects = {test.subject for test in constraint.tests()}
+    for test in constraint.tests():
+        for read in sorted(test.reads - subjects):
+            last = max(i for i, name in enumerate(order) if name == test.subject)
+            if order.index(read) > last:
+                raise _unordered(test, read, source)
+
+
+def _unordered(test: Test, read: str, source: Source) -> QueryError:
+    return QueryError(
+        "Q209",
+        f"this condition on '{test.subject}' reads '{read}', which is filled later",
+        source=source,
+        span=test.operand.span,
+        label=f"'{read}' has no value when '{test.subject}' begins",
+        help=f"write the condition as one on '{read}'",
+    )

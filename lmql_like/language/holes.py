@@ -1,0 +1,130 @@
+"""Holes: what stands between the brackets of `[NAME: annotation]`."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import keyword as python
+from collections.abc import Iterator
+
+from lark import Token, Tree, UnexpectedInput
+
+from lmql_like.errors import QueryError
+from lmql_like.language.embedded import parse_expression
+from lmql_like.language.grammar_files import parse_terminals
+from lmql_like.language.layout import Terminal
+from lmql_like.language.lexemes import Kind, Lexeme
+from lmql_like.language.lexer import Lexer
+from lmql_like.language.nodes import Annotation, Hole
+from lmql_like.source import Source, Span
+
+__all__ = ["HOLE_TYPES", "read_hole"]
+
+HOLE_TYPES = ("str", "int", "float", "bool")
+
+_TERMINALS = {":": "COLON", "@": "AT", ".": "DOT"} | dict.fromkeys("([{", "OPEN")
+_TERMINALS |= dict.fromkeys(")]}", "CLOSE")
+
+
+def read_hole(source: Source, whole: Span, inner: Span, code: str) -> Hole:
+    """Return the hole between a pair of brackets.
+
+    Args:
+        source: the file.
+        whole: the place of the hole, brackets included.
+        inner: the place between the brackets.
+        code: what stands there, of the same length.
+
+    Raises:
+        QueryError: Q012 where it is no hole; Q052, Q053, Q055 where it is one of a kind
+            that is not supported yet.
+    """
+    text = source.text[: inner.start] + code + source.text[inner.end :]
+    try:
+        lexemes = list(Lexer(source, inner, text))
+        tree = parse_terminals("hole.lark", _terminals(lexemes))
+    except (UnexpectedInput, QueryError):
+        raise _no_hole(source, whole) from None
+    for decorator in tree.find_data("decorator"):
+        raise _decorated(source, decorator)
+    name = next(child.value for child in tree.children if isinstance(child, Token))
+    if python.iskeyword(name.text):
+        raise QueryError(
+            "Q012",
+            f"'{name.text}' is a word of Python, no name for a hole",
+            source=source,
+            span=name.span,
+        )
+    annotation = next(iter(tree.find_data("annotation")), None)
+    if annotation is None:
+        return Hole(name.text, None, name.span, whole)
+    lexemes = [token.value for token in annotation.scan_values(lambda _: True)]
+    span = lexemes[0].span.to(lexemes[-1].span)
+    value = parse_expression(source, span, text[span.start : span.end])
+    return Hole(name.text, _read_annotation(source, value, span), name.span, whole)
+
+
+def _terminals(lexemes: list[Lexeme]) -> Iterator[Terminal]:
+    for lexeme in lexemes:
+        if lexeme.kind is Kind.NEWLINE:
+            continue
+        kind = "NAME" if lexeme.kind is Kind.NAME else "OTHER"
+        if lexeme.kind is Kind.OPERATOR:
+            kind = _TERMINALS.get(lexeme.text, "OTHER")
+        yield Terminal(kind, lexeme)
+
+
+def _read_annotation(source: Source, value: ast.expr, span: Span) -> Annotation:
+    """Return what an annotation means: a type or a pattern."""
+    if isinstance(value, ast.Constant) and isinstance(value.value, str):
+        return Annotation(None, value.value, span)
+    if isinstance(value, ast.Name) and value.id in HOLE_TYPES:
+        return Annotation(value.id, None, span)
+    if isinstance(value, ast.Call) or (
+        isinstance(value, ast.Name | ast.Attribute) and not _names_type(value)
+    ):
+        raise QueryError(
+            "Q053",
+            "nested queries are not supported yet",
+            source=source,
+            span=span,
+            label=f"expected {', '.join(HOLE_TYPES)} or a pattern",
+            help="write the nested query's prompt strings here, or run it by itself",
+        )
+    raise QueryError(
+        "Q055",
+        f"holes of the type '{' '.join(source.slice(span).split())}' are not supported yet",
+        source=source,
+        span=span,
+        label=f"expected {', '.join(HOLE_TYPES)} or a pattern",
+        help='describe the text by a pattern, as in [X: r"[0-9]{4}"]',
+    )
+
+
+def _names_type(value: ast.expr) -> bool:
+    """Tell whether a name reads like a type: a built-in one, or one in CapWords."""
+    name = value.attr if isinstance(value, ast.Attribute) else getattr(value, "id", "")
+    return isinstance(getattr(builtins, name, None), type) or name[:1].isupper()
+
+
+def _no_hole(source: Source, whole: Span) -> QueryError:
+    shown = source.slice(whole)
+    return QueryError(
+        "Q012",
+        "what stands in these brackets is no hole",
+        source=source,
+        span=whole,
+        label="expected a name, as in [ANSWER] or [ANSWER: int]",
+        help=f"write [{shown}] for the characters" if "\n" not in shown else "double the brackets",
+    )
+
+
+def _decorated(source: Source, decorator: Tree[Token]) -> QueryError:
+    lexemes = [token.value for token in decorator.scan_values(lambda _: True)]
+    return QueryError(
+        "Q052",
+        "decorators of holes are not supported yet",
+        source=source,
+        span=lexemes[0].span.to(lexemes[-1].span),
+        help="call the function on the hole's value behind the prompt string",
+    )

@@ -1,0 +1,407 @@
+"""Names: which holes, variables and free names a program has.
+
+A program runs in one scope, like a Python module. A name is *free* where the program
+reads it before any of its statements binds it, and it is neither a hole nor a built-in
+name: the caller has to give it. Inside a loop, every name the loop binds counts as
+bound; inside a function, every name the program binds anywhere.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from lmql_like.errors import QueryError
+from lmql_like.language.embedded import span_of
+from lmql_like.language.nodes import (
+    For,
+    Hole,
+    If,
+    Interpolation,
+    Match,
+    Prompt,
+    Python,
+    Query,
+    Return,
+    Statement,
+    Text,
+    Try,
+    While,
+    With,
+)
+from lmql_like.source import Source, Span
+
+__all__ = ["Scopes", "Use", "reads", "resolve_scopes"]
+
+_IGNORED = {"__name__", "__builtins__", "__debug__"}
+
+
+@dataclass(frozen=True)
+class Use:
+    """A name where the program reads it."""
+
+    name: str
+    span: Span
+
+
+@dataclass(frozen=True)
+class Scopes:
+    """The names of a program.
+
+    `holes` has the occurrences of each hole in the order of the text, `bound` the names
+    that statements bind, `free` the first read of each free name outside `where`.
+    """
+
+    holes: Mapping[str, Sequence[Hole]]
+    bound: frozenset[str]
+    free: tuple[Use, ...]
+
+    @property
+    def known(self) -> frozenset[str]:
+        """Every name that has a meaning somewhere in the program."""
+        return self.bound | frozenset(self.holes) | {use.name for use in self.free}
+
+
+def resolve_scopes(query: Query, given: Iterable[str] = ()) -> Scopes:
+    """Return the names of a program.
+
+    Args:
+        query: the program.
+        given: names that have a value before it begins.
+
+    Raises:
+        QueryError: Q101 where a hole is read that cannot be filled yet.
+    """
+    holes: dict[str, list[Hole]] = {}
+    for prompt in prompts_of(query.statements):
+        for hole in prompt.holes:
+            holes.setdefault(hole.name, []).append(hole)
+    return _ScopeResolver(query.source, holes, given).resolve(query.statements)
+
+
+def prompts_of(statements: Iterable[Statement]) -> Iterator[Prompt]:
+    """Yield the prompt strings of some statements and of those inside them."""
+    for statement in statements:
+        if isinstance(statement, Prompt):
+            yield statement
+        for block in blocks_of(statement):
+            yield from prompts_of(block)
+
+
+def blocks_of(statement: Statement) -> Iterator[Sequence[Statement]]:
+    """Yield the blocks of a compound statement, in the order of the text."""
+    if isinstance(statement, If | While | For):
+        yield from (statement.body, statement.orelse)
+    elif isinstance(statement, Try):
+        yield statement.body
+        yield from (handler.body for handler in statement.handlers)
+        yield from (statement.orelse, statement.final)
+    elif isinstance(statement, With):
+        yield statement.body
+    elif isinstance(statement, Match):
+        yield from statement.bodies
+
+
+def reads(tree: ast.AST) -> list[ast.Name]:
+    """Return the names that a piece of Python reads from the scope around it, in order."""
+    collector = _NameCollector()
+    collector.visit(tree)
+    bound: set[str] = set()
+    found = []
+    for kind, node in collector.events:
+        if kind == "bind":
+            bound.add(node.id)
+        elif node.id not in bound:
+            found.append(node)
+    return found + collector.later
+
+
+class _ScopeResolver:
+    """Walks a program in the order of its text."""
+
+    def __init__(
+        self, source: Source, holes: Mapping[str, Sequence[Hole]], given: Iterable[str]
+    ) -> None:
+        self.source = source
+        self.holes = holes
+        self.given = frozenset(given)
+        self.bound: set[str] = set()
+        self.free: dict[str, Use] = {}
+        self.later: list[ast.Name] = []
+
+    def resolve(self, statements: Sequence[Statement]) -> Scopes:
+        """Return the names of the whole program."""
+        self._block(statements)
+        for node in self.later:
+            if node.id not in self.bound and node.id not in self.holes:
+                self._read(node)
+        free = tuple(sorted(self.free.values(), key=lambda use: use.span.start))
+        return Scopes(self.holes, frozenset(self.bound), free)
+
+    def _block(self, statements: Sequence[Statement]) -> None:
+        for statement in statements:
+            self._statement(statement)
+
+    def _statement(self, statement: Statement) -> None:
+        if isinstance(statement, Prompt):
+            for part in statement.parts:
+                self._part(part)
+        elif isinstance(statement, Python):
+            self._python(statement.tree)
+        elif isinstance(statement, Return):
+            self._python(statement.value)
+        elif isinstance(statement, While | For):
+            self._loop(statement)
+        elif isinstance(statement, Match):
+            self._match(statement)
+        else:
+            self._compound(statement)
+
+    def _compound(self, statement: Statement) -> None:
+        if isinstance(statement, If):
+            self._python(statement.test)
+        elif isinstance(statement, With):
+            self._python(statement.manager)
+            self._python(statement.target)
+        elif isinstance(statement, Try):
+            self._block(statement.body)
+            for handler in statement.handlers:
+                self._python(handler.kind)
+                self.bound |= {handler.name} if handler.name else set()
+                self._block(handler.body)
+            self._block(statement.orelse)
+            self._block(statement.final)
+            return
+        for block in blocks_of(statement):
+            self._block(block)
+
+    def _loop(self, loop: While | For) -> None:
+        if isinstance(loop, For):
+            self._python(loop.iterable)
+            self._python(loop.target)
+        self.bound |= _bound_inside(loop.body)
+        if isinstance(loop, While):
+            self._python(loop.test)
+        self._block(loop.body)
+        self._block(loop.orelse)
+
+    def _match(self, match: Match) -> None:
+        self._python(match.tree.subject)
+        for case, body in zip(match.tree.cases, match.bodies, strict=True):
+            self._python(case.pattern)
+            self._python(case.guard)
+            self._block(body)
+
+    def _part(self, part: Text | Interpolation | Hole) -> None:
+        if isinstance(part, Hole):
+            self.bound.add(part.name)
+        elif isinstance(part, Interpolation):
+            self._python(part.expression)
+            for inner in part.format:
+                self._part(inner)
+
+    def _python(self, tree: ast.AST | None) -> None:
+        if tree is None:
+            return
+        collector = _NameCollector()
+        collector.visit(tree)
+        for kind, node in collector.events:
+            if kind == "bind":
+                self.bound.add(node.id)
+            else:
+                self._read(node)
+        self.later += collector.later
+
+    def _read(self, node: ast.Name) -> None:
+        name = node.id
+        if name in self.bound or name in self.given:
+            return
+        if name in self.holes:
+            raise self._unfilled(node)
+        if not hasattr(builtins, name) and name not in _IGNORED and name not in self.free:
+            self.free[name] = Use(name, span_of(self.source, node))
+
+    def _unfilled(self, node: ast.Name) -> QueryError:
+        line = self.source.position(self.holes[node.id][0].span.start)[0]
+        return QueryError(
+            "Q101",
+            f"the hole '{node.id}' is read before it is filled",
+            source=self.source,
+            span=span_of(self.source, node),
+            label="it has no value yet",
+            help=f"it is first filled on line {line}; move this behind it",
+        )
+
+
+def _bound_inside(statements: Iterable[Statement]) -> set[str]:
+    """Return every name that some statements may bind."""
+    names: set[str] = set()
+    for statement in statements:
+        if isinstance(statement, Prompt):
+            names |= {hole.name for hole in statement.holes}
+            continue
+        if isinstance(statement, Try):
+            names |= {handler.name for handler in statement.handlers if handler.name}
+        collector = _NameCollector()
+        for tree in _trees_of(statement):
+            collector.visit(tree)
+        names |= {node.id for kind, node in collector.events if kind == "bind"}
+        for block in blocks_of(statement):
+            names |= _bound_inside(block)
+    return names
+
+
+def _trees_of(statement: Statement) -> Iterator[ast.AST]:
+    if isinstance(statement, Python):
+        yield statement.tree
+    elif isinstance(statement, If | While):
+        yield statement.test
+    elif isinstance(statement, For):
+        yield from (statement.iterable, statement.target)
+    elif isinstance(statement, With):
+        yield statement.manager
+        if statement.target is not None:
+            yield statement.target
+    elif isinstance(statement, Match):
+        yield statement.tree.subject
+        yield from (case.pattern for case in statement.tree.cases)
+
+
+class _NameCollector(ast.NodeVisitor):
+    """Collects reads and bindings in the order Python performs them.
+
+    `events` are ("read" | "bind", name) of the scope itself, `later` the reads inside
+    functions, which happen when the functions are called.
+    """
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, ast.Name]] = []
+        self.later: list[ast.Name] = []
+
+    # The methods are named after Python's nodes, as `ast.NodeVisitor` asks for.
+
+    def visit_Name(self, node: ast.Name) -> None:
+        self.events.append(("read" if isinstance(node.ctx, ast.Load) else "bind", node))
+
+    def _bind(self, name: str | None, node: ast.AST) -> None:
+        if name:
+            self.events.append(("bind", ast.copy_location(ast.Name(name, ast.Store()), node)))
+
+    def visit_Assign(self, node: ast.Assign) -> None:
+        self._visit_all([node.value, *node.targets])
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
+        self._visit_all([node.value, node.annotation])
+        if node.value is not None or not isinstance(node.target, ast.Name):
+            self.visit(node.target)
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> None:
+        if isinstance(node.target, ast.Name):
+            self.events.append(("read", node.target))
+        self._visit_all([node.value, node.target])
+
+    def visit_NamedExpr(self, node: ast.NamedExpr) -> None:
+        self._visit_all([node.value, node.target])
+
+    def visit_For(self, node: ast.For) -> None:
+        inner = _NameCollector()
+        inner._visit_all(node.body)
+        self._visit_all([node.iter, node.target])
+        self.events += [event for event in inner.events if event[0] == "bind"]
+        self._visit_all([*node.body, *node.orelse])
+
+    def visit_While(self, node: ast.While) -> None:
+        inner = _NameCollector()
+        inner._visit_all(node.body)
+        self.visit(node.test)
+        self.events += [event for event in inner.events if event[0] == "bind"]
+        self._visit_all([*node.body, *node.orelse])
+
+    def visit_AsyncFor(self, node: ast.AsyncFor) -> None:
+        self._visit_all([node.iter, node.target, *node.body, *node.orelse])
+
+    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> None:
+        self._visit_all([node.type])
+        self._bind(node.name, node)
+        self._visit_all(node.body)
+
+    def visit_Import(self, node: ast.Import) -> None:
+        for alias in node.names:
+            self._bind((alias.asname or alias.name).split(".")[0], alias)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        for alias in node.names:
+            self._bind(alias.asname or alias.name, alias)
+
+    def visit_MatchAs(self, node: ast.MatchAs) -> None:
+        self.generic_visit(node)
+        self._bind(node.name, node)
+
+    def visit_MatchStar(self, node: ast.MatchStar) -> None:
+        self._bind(node.name, node)
+
+    def visit_MatchMapping(self, node: ast.MatchMapping) -> None:
+        self.generic_visit(node)
+        self._bind(node.rest, node)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        self._visit_all([*node.decorator_list, node.returns])
+        self._visit_function(node.args, node.body)
+        self._bind(node.name, node)
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> None:
+        self.visit_FunctionDef(node)
+
+    def visit_Lambda(self, node: ast.Lambda) -> None:
+        self._visit_function(node.args, [node.body])
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        self._visit_all([*node.decorator_list, *node.bases, *node.keywords])
+        inner = _NameCollector()
+        inner._visit_all(node.body)
+        own: set[str] = set()
+        for kind, name in inner.events:
+            if kind == "bind":
+                own.add(name.id)
+            elif name.id not in own:
+                self.events.append((kind, name))
+        self.later += inner.later
+        self._bind(node.name, node)
+
+    def _visit_function(self, args: ast.arguments, body: Sequence[ast.AST]) -> None:
+        self._visit_all([*args.defaults, *args.kw_defaults])
+        everything = [*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg]
+        own = {arg.arg for arg in everything if arg is not None}
+        self._visit_all([arg.annotation for arg in everything if arg is not None])
+        inner = _NameCollector()
+        inner._visit_all(body)
+        own |= {node.id for kind, node in inner.events if kind == "bind"}
+        inside = [node for kind, node in inner.events if kind == "read"] + inner.later
+        self.later += [node for node in inside if node.id not in own]
+
+    def _visit_comprehension(self, node: ast.AST) -> None:
+        inner = _NameCollector()
+        generators = getattr(node, "generators", [])
+        self.visit(generators[0].iter)
+        own: set[str] = set()
+        for i, generator in enumerate(generators):
+            targets = _NameCollector()
+            targets.visit(generator.target)
+            own |= {name.id for kind, name in targets.events if kind == "bind"}
+            inner._visit_all([*([generator.iter] if i else []), *generator.ifs])
+        for part in ("key", "value", "elt"):
+            inner._visit_all([getattr(node, part, None)])
+        self.events += [(kind, name) for kind, name in inner.events if name.id not in own]
+        self.later += [name for name in inner.later if name.id not in own]
+
+    visit_ListComp = _visit_comprehension  # noqa: N815 - named after Python's node
+    visit_SetComp = _visit_comprehension  # noqa: N815 - named after Python's node
+    visit_DictComp = _visit_comprehension  # noqa: N815 - named after Python's node
+    visit_GeneratorExp = _visit_comprehension  # noqa: N815 - named after Python's node
+
+    def _visit_all(self, nodes: Iterable[ast.AST | None]) -> None:
+        for node in nodes:
+            if node is not None:
+                self.visit(node)

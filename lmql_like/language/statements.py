@@ -1,0 +1,304 @@
+"""Python's statements to the query's: which of them are prompts, and which matter to it."""
+
+from __future__ import annotations
+
+import ast
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+
+from lmql_like.errors import QueryError
+from lmql_like.language.embedded import span_of
+from lmql_like.language.lexemes import Lexeme
+from lmql_like.language.nodes import (
+    Except,
+    For,
+    If,
+    Jump,
+    Match,
+    Prompt,
+    Python,
+    Return,
+    Statement,
+    Try,
+    WhereClause,
+    While,
+    With,
+)
+from lmql_like.language.templates import first_hole, read_template
+from lmql_like.source import Source, Span
+
+__all__ = ["StatementReader"]
+
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+_LOOPS = (ast.For, ast.AsyncFor, ast.While)
+_LATER = {
+    "AsyncFor": "an 'async for' around prompt strings",
+    "AsyncWith": "an 'async with' around prompt strings",
+    "TryStar": "an 'except*' around prompt strings",
+}
+_NEVER = {
+    ast.Yield: "'yield'",
+    ast.YieldFrom: "'yield from'",
+    ast.Global: "'global'",
+    ast.Nonlocal: "'nonlocal'",
+}
+
+
+class StatementReader:
+    """Turns the statements of a program into nodes.
+
+    Args:
+        source: the program.
+        strings: its string lexemes, in order.
+        clauses: the `where` clauses of each prompt string, by its first literal's offset.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        strings: Sequence[Lexeme],
+        clauses: Mapping[int, Sequence[WhereClause]],
+    ) -> None:
+        self.source = source
+        self.strings = strings
+        self.clauses = clauses
+        self._starts = [lexeme.span.start for lexeme in strings]
+        self._loops = 0
+
+    def read_block(self, statements: Sequence[ast.stmt]) -> tuple[Statement, ...]:
+        """Return the nodes of some statements, `pass` and bare constants left out."""
+        return tuple(node for stmt in statements for node in self._read(stmt))
+
+    def _read(self, stmt: ast.stmt) -> Iterator[Statement]:
+        if isinstance(stmt, ast.Pass):
+            return
+        if isinstance(stmt, ast.Expr) and self._is_string(stmt.value):
+            yield self._read_prompt(stmt.value)
+        elif _is_plain(stmt):
+            self._check_plain(stmt)
+            yield Python(stmt, self._span(stmt))
+        else:
+            reader = getattr(self, f"_read_{type(stmt).__name__.lower()}", None)
+            if reader is None:
+                raise self._unsupported(_LATER[type(stmt).__name__], stmt)
+            yield reader(stmt)
+
+    def _is_string(self, value: ast.expr) -> bool:
+        """Tell whether a value is a prompt string; raise where it nearly is one."""
+        if isinstance(value, ast.JoinedStr):
+            raise QueryError(
+                "Q014",
+                "an f-string where a prompt string is expected",
+                source=self.source,
+                span=Span(span_of(self.source, value).start, span_of(self.source, value).start + 1),
+                label="the f",
+                help="leave out the f: prompt strings interpolate {expressions} themselves",
+            )
+        if not isinstance(value, ast.Constant):
+            return False
+        if isinstance(value.value, bytes):
+            raise QueryError(
+                "Q015",
+                "bytes where a prompt string is expected",
+                source=self.source,
+                span=Span(span_of(self.source, value).start, span_of(self.source, value).start + 1),
+                label="the b",
+                help="leave out the b: a prompt is text",
+            )
+        return isinstance(value.value, str)
+
+    def _read_prompt(self, value: ast.expr) -> Prompt:
+        literals = self._literals(value)
+        span = literals[0].span.to(literals[-1].span)
+        where = tuple(self.clauses.get(literals[0].span.start, ()))
+        return Prompt(read_template(self.source, literals), where, span)
+
+    def _literals(self, node: ast.AST) -> Sequence[Lexeme]:
+        """Return the string lexemes of a node."""
+        span = span_of(self.source, node)
+        first, last = bisect_left(self._starts, span.start), bisect_left(self._starts, span.end)
+        return self.strings[first:last]
+
+    def _span(self, node: ast.AST) -> Span:
+        """Return a statement's place: of a compound one, its header alone."""
+        whole = span_of(self.source, node)
+        body = getattr(node, "body", None) or getattr(node, "cases", None)
+        if isinstance(node, ast.stmt) and isinstance(body, list):
+            line_end = self.source.text.find("\n", whole.start)
+            line_end = len(self.source.text) if line_end < 0 else line_end
+            return Span(whole.start, min(whole.end, line_end))
+        return whole
+
+    # One method for each compound statement and jump, named after Python's node.
+
+    def _read_return(self, stmt: ast.Return) -> Return:
+        if stmt.value is not None:
+            self._check_names(stmt.value)
+        return Return(stmt.value, self._span(stmt))
+
+    def _read_break(self, stmt: ast.Break) -> Jump:
+        return self._jump("break", stmt)
+
+    def _read_continue(self, stmt: ast.Continue) -> Jump:
+        return self._jump("continue", stmt)
+
+    def _jump(self, word: str, stmt: ast.stmt) -> Jump:
+        if not self._loops:
+            raise QueryError(
+                "Q019", f"'{word}' outside a loop", source=self.source, span=self._span(stmt)
+            )
+        return Jump(word, self._span(stmt))
+
+    def _read_if(self, stmt: ast.If) -> If:
+        self._check_names(stmt.test)
+        body, orelse = self.read_block(stmt.body), self.read_block(stmt.orelse)
+        return If(stmt.test, body, orelse, self._span(stmt))
+
+    def _read_while(self, stmt: ast.While) -> While:
+        self._check_names(stmt.test)
+        body, orelse = self._read_loop(stmt), self.read_block(stmt.orelse)
+        return While(stmt.test, body, orelse, self._span(stmt))
+
+    def _read_for(self, stmt: ast.For) -> For:
+        self._check_names(stmt.iter)
+        body, orelse = self._read_loop(stmt), self.read_block(stmt.orelse)
+        return For(stmt.target, stmt.iter, body, orelse, self._span(stmt))
+
+    def _read_loop(self, stmt: ast.For | ast.While) -> tuple[Statement, ...]:
+        self._loops += 1
+        body = self.read_block(stmt.body)
+        self._loops -= 1
+        return body
+
+    def _read_try(self, stmt: ast.Try) -> Try:
+        body = self.read_block(stmt.body)
+        handlers = tuple(
+            Except(h.type, h.name, self.read_block(h.body), span_of(self.source, h))
+            for h in stmt.handlers
+        )
+        orelse, final = self.read_block(stmt.orelse), self.read_block(stmt.finalbody)
+        return Try(body, handlers, orelse, final, self._span(stmt))
+
+    def _read_with(self, stmt: ast.With) -> With:
+        body: Sequence[Statement] = self.read_block(stmt.body)
+        for item in reversed(stmt.items):
+            self._check_names(item.context_expr)
+            place = span_of(self.source, item.context_expr)
+            body = (With(item.context_expr, item.optional_vars, body, place),)
+        node = body[0]
+        if not isinstance(node, With):  # pragma: no cover - Python requires an item
+            raise TypeError(node)
+        return node
+
+    def _read_match(self, stmt: ast.Match) -> Match:
+        self._check_names(stmt.subject)
+        bodies = tuple(self.read_block(case.body) for case in stmt.cases)
+        return Match(stmt, bodies, self._span(stmt))
+
+    # Checks: what Python would accept, and a query must not.
+
+    def _check_plain(self, stmt: ast.stmt) -> None:
+        """Raise where a plain statement holds a lost prompt string or a foreign word."""
+        self._check_names(stmt)
+        for node in ast.walk(stmt):
+            for lost in _lost_strings(node):
+                for literal in self._literals(lost):
+                    if hole := first_hole(self.source, literal):
+                        raise self._lost_prompt(hole.span)
+
+    def _lost_prompt(self, span: Span) -> QueryError:
+        return QueryError(
+            "Q016",
+            "a hole in a string that is no prompt string",
+            source=self.source,
+            span=span,
+            label="nothing would fill it",
+            help="let the string stand as a statement of the query itself, "
+            "or double the brackets if they are text",
+        )
+
+    def _check_names(self, tree: ast.AST) -> None:
+        """Raise for words that only mean something inside a function of Python's own."""
+        for node in _outside_functions(tree):
+            for kind, word in _NEVER.items():
+                if isinstance(node, kind):
+                    raise self._unsupported(word, node)
+            if isinstance(node, ast.ImportFrom) and any(a.name == "*" for a in node.names):
+                raise QueryError(
+                    "Q106",
+                    "'import *' in a query",
+                    source=self.source,
+                    span=self._span(node),
+                    label="which names does it bind?",
+                    help="import the names that the query uses",
+                )
+
+    def _unsupported(self, what: str, node: ast.AST) -> QueryError:
+        return QueryError(
+            "Q020",
+            f"a query cannot contain {what}",
+            source=self.source,
+            span=self._span(node),
+            help="move it into a function and call the function",
+        )
+
+
+def _is_plain(stmt: ast.stmt) -> bool:
+    """Tell whether a statement is Python's alone: no prompt, `return` or jump out of it."""
+    return not any(_concerns_query(node, in_loop=False) for node in [stmt])
+
+
+def _concerns_query(node: ast.AST, *, in_loop: bool) -> bool:
+    if isinstance(node, _SCOPES):
+        return False
+    if isinstance(node, ast.Return):
+        return True
+    if isinstance(node, ast.Break | ast.Continue):
+        return not in_loop
+    if isinstance(node, ast.Expr):
+        value = node.value
+        text = isinstance(value, ast.Constant) and isinstance(value.value, str | bytes)
+        return text or isinstance(value, ast.JoinedStr)
+    if isinstance(node, _LOOPS):
+        body = any(_concerns_query(child, in_loop=True) for child in node.body)
+        return body or any(_concerns_query(child, in_loop=in_loop) for child in node.orelse)
+    return any(
+        _concerns_query(child, in_loop=in_loop)
+        for child in ast.iter_child_nodes(node)
+        if not isinstance(child, ast.expr)
+    )
+
+
+def _outside_functions(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield a tree's nodes, without those inside functions and classes."""
+    yield tree
+    if isinstance(tree, _SCOPES):
+        return
+    for child in ast.iter_child_nodes(tree):
+        yield from _outside_functions(child)
+
+
+def _lost_strings(node: ast.AST) -> Iterator[ast.expr]:
+    """Yield the strings that an expression statement computes and throws away.
+
+    A docstring that writes a type such as `list[int]` throws nothing away.
+    """
+    if isinstance(node, ast.Expr):
+        yield from _computed_strings(node.value)
+
+
+def _computed_strings(value: ast.expr) -> Iterator[ast.expr]:
+    """Yield the string literals that are, or are joined into, an expression's value."""
+    if isinstance(value, ast.JoinedStr) or (
+        isinstance(value, ast.Constant) and isinstance(value.value, str)
+    ):
+        yield value
+    elif isinstance(value, ast.ListComp | ast.SetComp | ast.GeneratorExp):
+        yield from _computed_strings(value.elt)
+    elif isinstance(value, ast.Call):
+        if isinstance(value.func, ast.Attribute):
+            yield from _computed_strings(value.func.value)
+    elif isinstance(value, ast.BinOp | ast.BoolOp | ast.IfExp | ast.Tuple | ast.List | ast.Set):
+        for child in ast.iter_child_nodes(value):
+            if isinstance(child, ast.expr):
+                yield from _computed_strings(child)
