@@ -101,7 +101,30 @@ CODES: dict[str, str] = {
     "R104": "the program runs without reaching a hole",
     "R105": "a condition reads a hole that is not filled",
     "R106": "a state is filled that waits for no hole",
-    # M: models
+    # R2: decoders
+    "R201": "there is no decoder of this name",
+    "R202": "the decoder has no such parameter",
+    "R203": "a decoder parameter has a value it does not accept",
+    "R204": "the text is not a decoder call",
+    # M1: loading a model
+    "M101": "the model does not exist",
+    "M102": "the model's folder has no usable configuration",
+    "M103": "the model's folder has no weights",
+    "M104": "the weights are stored as a pickle",
+    "M105": "the model has no fast tokenizer",
+    "M106": "the model is an encoder-decoder",
+    "M107": "the model comes with code of its own",
+    "M108": "the Hugging Face hub cannot be reached",
+    "M109": "there is no such number type for weights",
+    "M110": "there is no such device",
+    "M111": "there is not enough memory for the model",
+    "M112": "the installation has no embedded model",
+    "M113": "the model is no causal language model",
+    "M114": "the weights cannot be loaded",
+    # M2: running a model
+    "M201": "the model's logits are not finite numbers",
+    "M202": "the vocabulary cannot spell a text",
+    "M203": "the prompt is empty and the model has no start token",
 }
 
 
