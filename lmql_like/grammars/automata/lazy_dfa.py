@@ -186,19 +186,15 @@ class LazyDfa:
         old = self._dfa
         n_states, n_items = int(old.counts[0]), int(old.counts[1])
         capacity, items = old.status.size, old.pool.size
-        states_full = n_states + 1 >= capacity
-        if n_states > self._limits.max_states or n_items > self._limits.max_set_items:
-            raise GrammarError(
-                "G201",
-                f"the constraint needs more than {self._limits.max_states} automaton states"
-                if n_states > self._limits.max_states
-                else f"the constraint's states stand for more than "
-                f"{self._limits.max_set_items} positions",
-                help="make counted repeats or length bounds smaller, or raise Limits.max_states",
-            )
-        # A set may be as large as the nfa; the pool must take the next one whatever its size.
-        items = max(items, 2 * (n_items + self._nfa.component.size)) if not states_full else items
-        new = self._allocate(capacity * 2 if states_full else capacity, items)
+        limits = self._limits
+        if n_states >= capacity:
+            _check_limit("automaton states", "max_states", limits.max_states, n_states)
+            capacity = min(2 * capacity, limits.max_states + 1)
+        else:
+            _check_limit("positions in its states", "max_set_items", limits.max_set_items, n_items)
+            # One set may be as large as the nfa: the pool must take the next, whatever its size.
+            items = max(items, 2 * (n_items + self._nfa.component.size))
+        new = self._allocate(capacity, items)
         new.table[:n_states] = old.table[:n_states]
         for name in ("status", "distance", "accepting", "injecting", "stopped"):
             getattr(new, name)[:n_states] = getattr(old, name)[:n_states]
@@ -222,7 +218,7 @@ class LazyDfa:
             stopped=np.zeros(capacity, np.int8),
             set_start=np.zeros(capacity + 1, np.int64),
             pool=np.empty(items, np.int32),
-            buckets=np.zeros(2 * capacity, np.int32),
+            buckets=np.zeros(1 << (2 * capacity).bit_length(), np.int32),
             counts=np.zeros(2, np.int64),
             stamp=np.zeros(n + 1, np.int32),
             members=np.empty(n + 1, np.int32),
@@ -231,4 +227,13 @@ class LazyDfa:
             queue=np.empty(capacity, np.int32),
             parent=np.empty(capacity, np.int32),
             visited=np.zeros(capacity + 1, np.int32),
+        )
+
+
+def _check_limit(what: str, name: str, limit: int, used: int) -> None:
+    if used > limit:
+        raise GrammarError(
+            "G201",
+            f"the constraint needs more than {limit} {what}",
+            help=f"make counted repeats or length bounds smaller, or raise Limits.{name}",
         )
