@@ -13,7 +13,7 @@ What makes the loops fast:
 * "is any of these better than the k-th best so far" is an integer count, which
   vectorizes; only a slice that contains a better one is scanned value by value;
 * exp is a polynomial for 2**f times an exponent written as bits (relative error of the
-  sum below 1e-6, see `tests/unit/kernels`), which vectorizes where libm's does not;
+  sum below 1e-6, see `tests/unit/runtime`), which vectorizes where libm's does not;
 * a bitmask word of 32 tokens is skipped when it is zero.
 
 No kernel runs threads of its own: a second thread pool beside torch's costs more than
@@ -48,7 +48,7 @@ _REASSOCIATE = {"reassoc", "contract", "nsz"}
 
 
 @njit(cache=True, nogil=True)
-def _row_maximum(row: NDArray[np.float32]) -> tuple[float, bool]:
+def _row_maximum(row: NDArray[np.float32]) -> tuple[np.float32, bool]:
     """Return the largest value of a row, and whether every value is a number.
 
     Compares the bits as integers, mapped so that their order is the floats' order: an
@@ -56,7 +56,7 @@ def _row_maximum(row: NDArray[np.float32]) -> tuple[float, bool]:
     """
     bits = row.view(np.int32)
     best = np.int32(-(2**31))
-    n_bad = 0
+    n_bad = np.int64(0)
     for begin in range(0, len(bits), _BLOCK):
         block = bits[begin : begin + _BLOCK]
         bad = np.int32(0)
@@ -74,9 +74,9 @@ def _row_maximum(row: NDArray[np.float32]) -> tuple[float, bool]:
 @njit(cache=True, nogil=True, fastmath=_REASSOCIATE)
 def _sum_of_exponentials(
     row: NDArray[np.float32], maximum: np.float32, scratch: NDArray[np.int32]
-) -> float:
+) -> np.float64:
     """Return sum(exp(row - maximum)); `scratch` int32[_BLOCK] is overwritten."""
-    total = 0.0
+    total = np.float64(0.0)
     as_float = scratch.view(np.float32)
     for begin in range(0, len(row), _BLOCK):
         block = row[begin : begin + _BLOCK]
@@ -93,12 +93,13 @@ def _sum_of_exponentials(
 
 
 @njit(cache=True, nogil=True)
-def _logsumexp(row: NDArray[np.float32], scratch: NDArray[np.int32]) -> float:
+def _logsumexp(row: NDArray[np.float32], scratch: NDArray[np.int32]) -> np.float64:
     """Return log(sum(exp(row))), or NaN where the row has a NaN or no finite maximum."""
     maximum, is_number = _row_maximum(row)
     if not is_number or not np.isfinite(maximum):
-        return np.nan
-    return np.float64(maximum) + np.log(_sum_of_exponentials(row, maximum, scratch))
+        return np.float64(np.nan)
+    total: np.float64 = np.log(_sum_of_exponentials(row, maximum, scratch))
+    return np.float64(maximum) + total
 
 
 @njit(cache=True, nogil=True)
@@ -118,7 +119,7 @@ def _insert(
 @njit(cache=True, nogil=True)
 def _count_better(
     values: NDArray[np.float32], words: NDArray[np.int32], threshold: np.float32
-) -> int:
+) -> np.int32:
     """Count the allowed values above a threshold; `values` has 32 per word."""
     count = np.int32(0)
     for w in range(len(words)):
@@ -206,7 +207,7 @@ def allowed_logprobs(
     mask: NDArray[np.int32],
     ids: NDArray[np.int32],
     logprobs: NDArray[np.float32],
-) -> tuple[int, float]:
+) -> tuple[int, np.float64]:
     """List every allowed token of one row with its log-probability, in order of the ids.
 
     Args:

@@ -47,19 +47,23 @@ class Batch:
     Attributes:
         hypotheses: one for each row.
         seconds: time spent in the model.
-        passes: forward passes.
         rows_fed: rows with tokens, summed over the passes.
     """
 
     def __init__(self, model: LanguageModel) -> None:
         self.hypotheses: list[Hypothesis] = []
         self.seconds = 0.0
-        self.passes = 0
         self.rows_fed = 0
         self._model = model
+        self._earlier_passes = 0
         self._state: ModelState | None = None
         self._read: list[tuple[int, ...]] = []  # what each row has read
         self._max_kept = max(1, _MAX_LOGIT_BYTES // (4 * model.vocabulary.size))
+
+    @property
+    def passes(self) -> int:
+        """Forward passes of the model so far."""
+        return self._earlier_passes + (self._state.forward_passes if self._state else 0)
 
     def feed(self, wanted: Sequence[bool]) -> list[NDArray[np.float32] | None]:
         """Run the model once for the rows that are wanted.
@@ -112,6 +116,7 @@ class Batch:
 
     def _open(self, arriving: Sequence[Hypothesis]) -> None:
         """Start a state with one row, which has read what all the hypotheses begin with."""
+        self._earlier_passes = self.passes
         self._state = self._model.new_state(1)
         shared = arriving[0].ids
         for hypothesis in arriving[1:]:
@@ -122,7 +127,6 @@ class Batch:
         began = time.perf_counter()
         self._state.extend([shared], [0])
         self.seconds += time.perf_counter() - began
-        self.passes += 1
         self.rows_fed += 1
         self._read = [shared]
 
@@ -148,7 +152,6 @@ class Batch:
         ]
         blocks = state.extend(new_ids, [0 if plan is None else plan.keep for plan in feeds])
         self.seconds += time.perf_counter() - began
-        self.passes += 1
         self.rows_fed += sum(plan is not None for plan in feeds)
         for row, plan in enumerate(feeds):
             if plan is not None:

@@ -15,6 +15,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +31,8 @@ from lmql_like.runtime.search.strategy import END, Choice, Offer, Strategy
 from lmql_like.runtime.stepper import Stepper
 
 __all__ = ["Engine", "Group"]
+
+Value = TypeVar("Value")
 
 
 @dataclass(eq=False)
@@ -111,13 +115,12 @@ class Engine:
             reserved == 0 or reserved + waiting[0].search.capacity <= self._max_rows
         ):
             group = waiting.popleft()
-            with _Guard(self, group):
-                hypothesis = group.start()
-                if hypothesis.is_settled:
-                    group.search.finish(hypothesis)
-                else:
-                    group.active = [hypothesis]
-                    reserved += group.search.capacity
+            hypothesis = self._try(group, group.start)
+            if hypothesis is not None and hypothesis.is_settled:
+                group.search.finish(hypothesis)
+            elif hypothesis is not None:
+                group.active = [hypothesis]
+                reserved += group.search.capacity
             yield group
 
     def _ask(self) -> list[Offer | None]:
@@ -126,12 +129,12 @@ class Engine:
         wanted = [True] * len(self._owners)
         while any(wanted):
             last = self.batch.feed(wanted)
-            ready = [row for row, logits in enumerate(last) if logits is not None]
-            for row, offer in zip(ready, self._offers(ready, last), strict=True):
-                offers[row] = offer
-                wanted[row] = False
             for row, want in enumerate(wanted):
-                if want:
+                logits = last[row]
+                if logits is not None:
+                    offers[row] = self._offer(row, logits)
+                    wanted[row] = False
+                elif want:
                     wanted[row] = self._is_still_wanted(row)
         return offers
 
@@ -143,25 +146,13 @@ class Engine:
         if hypothesis.unscored or hypothesis.needs_choice:
             return True
         if hypothesis.is_closing:
-            with _Guard(self, group):
-                hypothesis = self.batch.hypotheses[row] = self._stepper.resume(hypothesis)
-        if group.error is not None:
-            return False
-        if not hypothesis.is_settled:
-            return True
-        group.search.finish(hypothesis)
-        return False
-
-    def _offers(
-        self, rows: Sequence[int], last: Sequence[NDArray[np.float32] | None]
-    ) -> list[Offer]:
-        """Turn logits into offers."""
-        offers = []
-        for row in rows:
-            logits = last[row]
-            if logits is not None:
-                offers.append(self._offer(row, logits))
-        return offers
+            resumed = self._try(group, partial(self._stepper.resume, hypothesis))
+            if resumed is None:
+                return False
+            hypothesis = self.batch.hypotheses[row] = resumed
+        if hypothesis.is_settled:
+            group.search.finish(hypothesis)
+        return not hypothesis.is_settled
 
     def _offer(self, row: int, logits: NDArray[np.float32]) -> Offer:
         hypothesis = self.batch.hypotheses[row]
@@ -192,7 +183,8 @@ class Engine:
         """Let a group's search choose; return the hypotheses that go on, with their rows."""
         if group.error is not None:
             return []
-        open_rows, own = [], []
+        open_rows: list[int] = []
+        own: list[Offer] = []
         for row in rows:
             offer = offers[row]
             if offer is None:
@@ -211,32 +203,19 @@ class Engine:
                 return self._stepper.take_end(parent, choice.logprob)
             return self._stepper.take_token(parent, choice.token, choice.logprob)
 
-        with _Guard(self, group):
-            placed = group.search.step(own, take)
-            return [(open_rows[parent], hypothesis) for parent, hypothesis in placed]
-        return []
+        placed = self._try(group, partial(group.search.step, own, take)) or []
+        return [(open_rows[parent], hypothesis) for parent, hypothesis in placed]
 
-    def fail(self, group: Group, error: LmqlLikeError) -> bool:
-        """Note an error of a query's own code; tell whether the run goes on without it."""
-        if self._raises or isinstance(error, ModelError):
-            return False
-        group.error = error
-        group.active = []
-        return True
-
-
-class _Guard:
-    """Keeps one group's error from ending the others."""
-
-    def __init__(self, engine: Engine, group: Group) -> None:
-        self._engine = engine
-        self._group = group
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        return isinstance(error, LmqlLikeError) and self._engine.fail(self._group, error)
+    def _try(self, group: Group, act: Callable[[], Value]) -> Value | None:
+        """Act for a group; an error in its query's own code ends the group, or is raised."""
+        try:
+            return act()
+        except LmqlLikeError as error:
+            if self._raises or isinstance(error, ModelError):
+                raise
+            group.error = error
+            group.active = []
+            return None
 
 
 def _by_group(owners: Sequence[Group]) -> list[tuple[Group, list[int]]]:

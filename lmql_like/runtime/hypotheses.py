@@ -8,10 +8,10 @@ branches of the program.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from dataclasses import dataclass
 
 from lmql_like.grammars.formulas import And, StopsBefore
+from lmql_like.grammars.masker import MaskerState
 from lmql_like.runtime.interpreter import Done, Fill, Hole
 from lmql_like.runtime.masking import Recognizer
 
@@ -42,7 +42,7 @@ class OpenHole:
 
     hole: Hole
     recognizer: Recognizer
-    state: Hashable
+    state: MaskerState
     first: int
     raw: bytes
 

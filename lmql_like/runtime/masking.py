@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lmql_like.grammars.compiler import Automaton, compile_formula
+from lmql_like.grammars.automaton import Automaton
+from lmql_like.grammars.compiler import compile_formula
 from lmql_like.grammars.formulas import Formula
-from lmql_like.grammars.masker import TokenMasker
+from lmql_like.grammars.masker import MaskerState, TokenMasker
 from lmql_like.grammars.vocabulary import Vocabulary
 from lmql_like.kernels.selection import count_allowed
 
@@ -102,10 +103,10 @@ class MaskTable:
         self.seconds = 0.0
         self.n_filled = 0
         self._vocabulary = vocabulary
-        self._rows: OrderedDict[tuple[Recognizer, Hashable], MaskRow] = OrderedDict()
+        self._rows: OrderedDict[tuple[Recognizer, MaskerState], MaskRow] = OrderedDict()
         self._max_rows = max(64, _MAX_ROW_BYTES // (4 * vocabulary.n_words))
 
-    def row(self, recognizer: Recognizer, state: Hashable) -> MaskRow:
+    def row(self, recognizer: Recognizer, state: MaskerState) -> MaskRow:
         """Return what a state allows."""
         key = (recognizer, state)
         row = self._rows.get(key)
@@ -125,7 +126,7 @@ class MaskTable:
             return rows[0].bits[None]
         return np.stack([row.bits for row in rows])
 
-    def _fill(self, masker: TokenMasker, state: Hashable) -> MaskRow:
+    def _fill(self, masker: TokenMasker, state: MaskerState) -> MaskRow:
         bits = np.zeros(self._vocabulary.n_words, np.int32)
         masker.fill_bitmask(state, bits)
         words = bits.view(np.uint32)

@@ -30,13 +30,11 @@ class LanguageModel(Protocol):
         name: what a report calls the model.
         vocabulary: the bytes of every token id.
         max_length: the longest row of tokens that the model can read, or None.
-        forward_passes: how often the model was run since it was loaded.
     """
 
     name: str
     vocabulary: Vocabulary
     max_length: int | None
-    forward_passes: int
 
     def encode(self, text: str, *, at_start: bool) -> list[int]:
         """Return token ids that spell a text.
@@ -59,9 +57,15 @@ class LanguageModel(Protocol):
 
 
 class ModelState(Protocol):
-    """What the model has read so far, in rows of different lengths."""
+    """What the model has read so far, in rows of different lengths.
+
+    Attributes:
+        n_rows: rows.
+        forward_passes: how often the model was run for this state.
+    """
 
     n_rows: int
+    forward_passes: int
 
     def extend(
         self, new_ids: Sequence[Sequence[int]], keep: Sequence[int]

@@ -63,6 +63,7 @@ class Result:
         segments: the text in pieces, literal ones and holes.
         token_ids: the tokens that spell the text, start tokens included.
         error: what failed, where the status is "error".
+        others: the run's further results, where one was asked for and several came.
     """
 
     text: str
@@ -76,6 +77,12 @@ class Result:
     segments: tuple[Segment, ...] = ()
     token_ids: tuple[int, ...] = field(default=(), compare=False)
     error: LmqlLikeError | None = None
+    others: tuple[Result, ...] = field(default=(), compare=False)
+
+    @property
+    def prompt(self) -> str:
+        """The text, by its other name: the prompt as it stands after the run."""
+        return self.text
 
     def __repr__(self) -> str:
         """Return a short form: status, variables, log-probability."""

@@ -35,6 +35,7 @@ def run_program(
     stream: Callable[[TextEvent], None] | None = None,
     max_rows: int = DEFAULT_MAX_ROWS,
     first_index: int = 0,
+    scope: Mapping[str, Any] | None = None,
 ) -> list[Result]:
     """Run a program on one input or on many, all of them in one batch.
 
@@ -49,6 +50,7 @@ def run_program(
         stream: is called with each piece of text as soon as it is certain.
         max_rows: the most rows the model is run with at a time; more inputs wait.
         first_index: number of the first input, for one of several shards.
+        scope: values of the names that the program reads from the scope it was written in.
 
     Returns:
         The results of each input, best first (samples in order), inputs in order.
@@ -68,6 +70,7 @@ def run_program(
         seed=seed,
         max_rows=max_rows,
         first_index=first_index,
+        scope=scope,
     )
     if stream is not None:
         for event in run.events():
@@ -84,6 +87,7 @@ def start_run(
     seed: int | None = None,
     max_rows: int = DEFAULT_MAX_ROWS,
     first_index: int = 0,
+    scope: Mapping[str, Any] | None = None,
 ) -> Run:
     """Return a run that has not begun: iterate over its `events`, then ask for `results`.
 
@@ -92,7 +96,7 @@ def start_run(
     is_one = arguments is None or isinstance(arguments, Mapping)
     inputs = [arguments or {}] if is_one else list(arguments or ())
     return Run(
-        Interpreter(program),
+        Interpreter(program, scope=scope),
         cast("list[Mapping[str, Any]]", inputs),
         model=model,
         decoder=_chosen_decoder(program, decoder),

@@ -206,7 +206,10 @@ class Stepper:
         hole = _hole_of(hypothesis)
         state = hole.state
         for token_id in new:
-            state = hole.recognizer.masker.advance(state, token_id)
+            advanced = hole.recognizer.masker.advance(state, token_id)
+            if advanced is None:
+                raise ValueError(f"token {token_id} is not allowed here")
+            state = advanced
         spelled = b"".join([self._model.vocabulary.tokens[token_id] for token_id in new])
         ids = (*hypothesis.ids, *new)
         opened = replace(hole, state=state, raw=hole.raw + spelled)
@@ -253,11 +256,17 @@ class Stepper:
         return at, self._encode(value[length:])
 
     def _encode(self, data: bytes) -> list[int]:
+        """Return ids that spell some bytes of a hole exactly."""
+        if not data:
+            return []
         try:
-            text = data.decode()
+            ids = self._model.encode(data.decode(), at_start=False)
         except UnicodeDecodeError:  # it begins or ends inside a character
             return self._tokens.encode_greedily(data)
-        return self._model.encode(text, at_start=False) if text else []
+        spelled = b"".join([self._model.vocabulary.tokens[token_id] for token_id in ids])
+        if spelled != data:  # the name of a special token: here it is plain text
+            return self._tokens.encode_greedily(data)
+        return ids
 
 
 def _hole_of(hypothesis: Hypothesis) -> OpenHole:

@@ -94,6 +94,7 @@ class ToyState:
 
     def __init__(self, model: ToyModel, n_rows: int) -> None:
         self.n_rows = n_rows
+        self.forward_passes = 0
         self.rows: list[list[int]] = [[] for _ in range(n_rows)]
         self._model = model
 
@@ -101,6 +102,7 @@ class ToyState:
         self, new_ids: Sequence[Sequence[int]], keep: Sequence[int]
     ) -> list[NDArray[np.float32]]:
         """Feed tokens and return the logits behind the last of them (see `ModelState`)."""
+        self.forward_passes += 1
         self._model.forward_passes += 1
         self._model.tokens_fed += sum(map(len, new_ids))
         return [

@@ -49,10 +49,10 @@ def read_model(
     config = _read_config(source, trust_remote_code=trust_remote_code)
     _check_config(source, config, trust_remote_code=trust_remote_code)
     tokenizer = _read_tokenizer(source, trust_remote_code=trust_remote_code)
-    if kind is None:
-        stored = getattr(config, "dtype", None)
-        kind = torch.float32 if place == "cpu" and stored == torch.float16 else "auto"
-    options: dict[str, Any] = {"dtype": kind, "trust_remote_code": trust_remote_code}
+    options: dict[str, Any] = {
+        "dtype": kind or _default_dtype(place, config),
+        "trust_remote_code": trust_remote_code,
+    }
     if device_map is not None:
         options["device_map"] = device_map
     model = _read_weights(source, config, options)
@@ -98,6 +98,12 @@ def _checked_dtype(dtype: str | None) -> torch.dtype | None:
             help=did_you_mean(dtype, _DTYPES) or f"there are {', '.join(_DTYPES)}",
         )
     return _DTYPES[dtype]
+
+
+def _default_dtype(device: str, config: Any) -> torch.dtype | str:
+    """Return the type of the stored weights; half precision is slow on a CPU."""
+    is_half = getattr(config, "dtype", None) == torch.float16
+    return torch.float32 if is_half and device == "cpu" else "auto"
 
 
 def _find(name_or_path: str | None) -> tuple[str, str]:

@@ -59,6 +59,7 @@ _VERIFIED = {
 }
 """Architectures whose cached rows were compared with fresh runs, padding included."""
 
+_SMALL = 20_000_000  # weights
 _TOLERANCE = 2e-2  # relative; a wrong cache is off by 0.1 and more
 
 
@@ -126,6 +127,9 @@ class TransformersModel:
         forward = inspect.unwrap(type(model).forward)
         self._accepted = set(inspect.signature(forward).parameters)
         self._takes_positions = "slice_logits_to_keep" in forward.__code__.co_names
+        # Threads that wait for each other cost a small model more than they bring, above
+        # all on a busy machine.
+        self._is_small = sum(p.numel() for p in model.parameters()) < _SMALL
         self.note = ""
         if cache_mode is None:
             self.note = reason_to_recompute(model) or self._failed_self_check()
@@ -165,30 +169,34 @@ class TransformersModel:
         }
         if "position_ids" in self._accepted:
             inputs["position_ids"] = position_ids
-        self.forward_passes += 1
         if columns.shape[1] == 0:
-            if "logits_to_keep" in self._accepted:
-                inputs["logits_to_keep"] = 1
-            logits: torch.Tensor = self._model(**inputs).logits
-            return logits[:, :0]
+            return self._logits(inputs, 1)[:, :0]
         if self._takes_positions:
-            chosen: torch.Tensor = self._model(**inputs, logits_to_keep=columns).logits
-            return chosen
+            return self._logits(inputs, columns)
         union, places = torch.unique(columns, return_inverse=True)
-        if "logits_to_keep" in self._accepted:
-            logits = self._model(**inputs, logits_to_keep=union).logits
-        else:
-            logits, places = self._model(**inputs).logits, columns
+        logits = self._logits(inputs, union)
+        if logits.shape[1] != len(union):  # the model returns all of them
+            places = columns
         return torch.take_along_dim(logits, places[..., None], dim=1)
 
     def _forward_whole(self, input_ids: torch.Tensor, keep: int) -> torch.Tensor:
         """Run over whole rows of equal length; return the logits behind the last tokens."""
-        inputs: dict[str, Any] = {"input_ids": input_ids, "use_cache": False}
+        logits = self._logits({"input_ids": input_ids, "use_cache": False}, keep)
+        return logits[:, logits.shape[1] - keep :]
+
+    def _logits(self, inputs: dict[str, Any], keep: int | torch.Tensor) -> torch.Tensor:
+        """Run the model; `keep` is left out where the model returns all logits anyway."""
         if "logits_to_keep" in self._accepted:
             inputs["logits_to_keep"] = keep
         self.forward_passes += 1
-        logits: torch.Tensor = self._model(**inputs).logits
-        return logits[:, logits.shape[1] - keep :]
+        threads = torch.get_num_threads()
+        if not self._is_small:
+            return _logits_of(self._model(**inputs))
+        torch.set_num_threads(1)
+        try:
+            return _logits_of(self._model(**inputs))
+        finally:
+            torch.set_num_threads(threads)
 
     def _failed_self_check(self) -> str:
         """Compare cached rows with fresh runs where the architecture was never compared."""
@@ -208,13 +216,12 @@ class TransformersModel:
             wanted = whole.extend([ids[2:], ids[:5]], [1, 1])
         except (RuntimeError, TypeError, ValueError, AttributeError, IndexError) as error:
             return f"the attention cache of {kind} cannot be used: {error}"
-        finally:
-            self.forward_passes = 0
-        error = max(
+        self.forward_passes = 0
+        difference = max(
             float(np.abs(a - b).max() / (np.abs(b).max() + 1e-6))
             for a, b in zip(found, wanted, strict=True)
         )
-        if error < _TOLERANCE:
+        if difference < _TOLERANCE:
             return ""
         return f"rows of {kind} with an attention cache differ from fresh ones"
 
@@ -238,6 +245,11 @@ def reason_to_recompute(model: Any) -> str:
     if _rope_types(config) & {"dynamic", "longrope"}:
         return f"the position embedding of {kind} depends on the length of the row"
     return ""
+
+
+def _logits_of(output: Any) -> torch.Tensor:
+    logits: torch.Tensor = output.logits
+    return logits
 
 
 def _rope_types(config: Any) -> set[str]:

@@ -67,6 +67,7 @@ class CachedState:
 
     def __init__(self, forward: Forward, n_rows: int, device: torch.device) -> None:
         self.n_rows = n_rows
+        self.forward_passes = 0
         self.lengths = [0] * n_rows
         self._forward = forward
         self._device = device
@@ -134,6 +135,7 @@ class CachedState:
             mask[at, width - length : width + count] = 1
             columns[at, :kept] = np.arange(count - kept, count)
             self.lengths[row] = length + count
+        self.forward_passes += 1
         logits = self._forward(
             self._tensor(input_ids),
             self._tensor(mask),
@@ -209,6 +211,7 @@ class RecomputedState:
 
     def __init__(self, forward: Forward, n_rows: int, device: torch.device) -> None:
         self.n_rows = n_rows
+        self.forward_passes = 0
         self._rows: list[tuple[int, ...]] = [()] * n_rows
         self._forward = forward
         self._device = device
@@ -228,6 +231,7 @@ class RecomputedState:
             distinct = list(dict.fromkeys(self._rows[row] for row in rows))
             kept = max(keep[row] for row in rows)
             input_ids = torch.tensor(distinct, dtype=torch.int64, device=self._device)
+            self.forward_passes += 1
             block = self._forward(input_ids, kept).float().cpu().numpy()
             for row in rows:
                 blocks[row] = block[distinct.index(self._rows[row]), kept - keep[row] :]
@@ -264,6 +268,8 @@ def _shift_right(cache: DynamicCache, counts: Sequence[int]) -> None:
     The columns all rows lose are cut off; what comes in from the left is left over from
     some column of the row: finite, and padding.
     """
+    if not any(counts):
+        return
     least = min(counts)
     shifts = np.asarray(counts, np.int64) - least
     for layer in _filled(cache):

@@ -1,0 +1,61 @@
+"""Programs as plain functions, for tests of everything below the query language.
+
+A script is a function from the values filled so far, a tuple of (name, text), and the
+arguments to what comes next: `ask(text, name, formula, follow)` or `end(text, value)`.
+"""
+
+from types import SimpleNamespace
+
+from lmql_like.runtime.interpreter import Done, Fill, Hole
+from lmql_like.runtime.run import Run
+from lmql_like.runtime.search.decoders import parse_decoder
+from lmql_like.source import Span
+
+
+def ask(text, name, formula, follow=""):
+    return ("ask", text, name, formula, follow)
+
+
+def end(text="", value=None):
+    return ("end", text, value)
+
+
+class ScriptInterpreter:
+    """Steps through a script as `Interpreter` steps through a program."""
+
+    def __init__(self, script):
+        self.script = script
+
+    def start(self, arguments=None):
+        return self._step((), arguments or {})
+
+    def fill(self, state, raw):
+        values = state.values + ((self.script(state.values, state.arguments)[2], raw),)
+        return self._step(values, state.arguments)
+
+    def _step(self, values, arguments):
+        step = self.script(values, arguments)
+        state = SimpleNamespace(variables=dict(values), values=values, arguments=arguments)
+        if step[0] == "end":
+            return Done(state, step[1], step[2])
+        _, text, name, formula, follow = step
+        return Fill(state, text, Hole(name, formula, follow, Span(0, 0)))
+
+
+def run_script(script, inputs=({},), *, model, decoder="argmax", seed=0, **options):
+    """Run a script; return its results."""
+    return start_script(
+        script, inputs, model=model, decoder=decoder, seed=seed, **options
+    ).results()
+
+
+def start_script(script, inputs=({},), *, model, decoder="argmax", seed=0, **options):
+    """Return a run of a script that has not begun."""
+    return Run(
+        ScriptInterpreter(script),
+        list(inputs),
+        model=model,
+        decoder=parse_decoder(decoder),
+        seed=seed,
+        **{"raises": len(inputs) == 1, **options},
+    )
