@@ -80,7 +80,7 @@ def read_clauses(source: Source, tree: Tree[Token]) -> Clauses:
     clauses = Clauses(source)
     for marker in tree.children[:1]:
         if isinstance(marker, Token) and marker.type == "MARKER":
-            clauses.blank(marker.value.span, "0")
+            clauses.blank(marker.value.span)
     _read_block(clauses, tree.children, at_top=True)
     return clauses
 

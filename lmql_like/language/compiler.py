@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -47,22 +49,22 @@ def compile_query(
         GrammarError: for a pattern that is none, or outside the dialect.
     """
     source = Source(text, name, first_line)
-    query = parse_query(source, frozenset(p.name for p in parameters or ()) | frozenset(scope))
-    query, declared = _declare(query, parameters)
-    given = {parameter.name for parameter in declared} | set(scope)
+    outside = frozenset(scope) | {parameter.name for parameter in parameters or ()}
+    query, declared = _declare(parse_query(source, outside), parameters)
+    given = outside | {parameter.name for parameter in declared}
     scopes = resolve_scopes(query, given)
     reader = ConditionReader(source, scopes.holes, scopes.known | given)
-    hole_calls = resolve_hole_calls(query, reader)
-    free = _free_names(scopes, hole_calls.values(), source, given)
-    used = {use.name for use in free}
+    hole_calls = resolve_hole_calls(query, reader, scopes.assigned)
+    operands = [name for call in hole_calls.values() for name in _names_in(call)]
+    free = _free_names(scopes, operands, source, given)
     if parameters is not None and free:
         raise _unknown_name(source, free[0], scopes.known | given)
     instructions, handlers = lower(query.statements, hole_calls, source)
     return Program(
         instructions=instructions,
         handlers=handlers,
-        parameters=(*declared, *(Parameter(name) for name in used and _in_order(free))),
-        captured=tuple(sorted(set(scope) - {parameter.name for parameter in declared})),
+        parameters=(*declared, *(Parameter(name) for name in _in_order(free))),
+        captured=_captured(scopes, operands, frozenset(scope) - {p.name for p in declared}),
         holes=tuple(scopes.holes),
         decoder=query.decoder,
         model=query.model.name if query.model else None,
@@ -82,28 +84,34 @@ def _in_order(uses: Sequence[Use]) -> list[str]:
     return list(dict.fromkeys(use.name for use in sorted(uses, key=lambda use: use.span.start)))
 
 
+def _captured(
+    scopes: Scopes, operands: Sequence[ast.Name], scope: frozenset[str]
+) -> tuple[str, ...]:
+    """Return the names of the outer scope that the program reads."""
+    read = scopes.outer | {name.id for name in operands}
+    return tuple(sorted(read & scope))
+
+
 def _free_names(
-    scopes: Scopes, hole_calls: Collection[HoleCall], source: Source, given: Collection[str]
+    scopes: Scopes, operands: Sequence[ast.Name], source: Source, given: Collection[str]
 ) -> list[Use]:
     """Return the free names, those that only operands of constraints read included."""
-    free = list(scopes.free)
     known = scopes.known | frozenset(given)
-    for call in hole_calls:
-        for code in (code for c in call.constraints for code in _operands(c)):
-            free += [
-                Use(node.id, span_of(source, node))
-                for node in reads(code.tree)
-                if node.id not in known and not _is_builtin(node.id)
-            ]
+    free = list(scopes.free)
+    free += [
+        Use(node.id, span_of(source, node))
+        for node in operands
+        if node.id not in known and not hasattr(builtins, node.id)
+    ]
     for use in free:
         _check_decoder(use, source)
     return free
 
 
-def _is_builtin(name: str) -> bool:
-    import builtins
-
-    return hasattr(builtins, name)
+def _names_in(call: HoleCall) -> list[ast.Name]:
+    """Return the names that the constraints of a hole read."""
+    codes = [code for constraint in call.constraints for code in _operands(constraint)]
+    return [name for code in codes for name in reads(code.tree)]
 
 
 def _operands(constraint: Constraint) -> list[Code]:

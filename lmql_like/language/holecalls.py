@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from lmql_like.errors import QueryError
 from lmql_like.language.conditions import ConditionReader
@@ -13,9 +13,9 @@ from lmql_like.language.constraints import (
     IsInteger,
     Test,
 )
-from lmql_like.language.nodes import Hole, Prompt, Query, Text
+from lmql_like.language.nodes import For, Hole, Prompt, Query, Text, While
 from lmql_like.language.program import HoleCall
-from lmql_like.language.scopes import prompts_of
+from lmql_like.language.scopes import prompts_of, statements_in
 from lmql_like.source import Source, Span
 
 __all__ = ["resolve_hole_calls"]
@@ -27,27 +27,38 @@ _VALUE_TYPES: dict[type[Constraint], str] = {
 }
 
 
-def resolve_hole_calls(query: Query, reader: ConditionReader) -> Mapping[Span, HoleCall]:
+def resolve_hole_calls(
+    query: Query, reader: ConditionReader, assigned: Collection[str]
+) -> Mapping[Span, HoleCall]:
     """Return what every occurrence of a hole means, by its place.
 
     The program's own `where` is split at its top-level `and`; each part holds at every
     occurrence of the holes it names. The `where` of a prompt string holds in it, and for
     a later hole that it names.
 
+    Args:
+        query: the program.
+        reader: reads its conditions.
+        assigned: names that it binds by other statements than prompt strings.
+
     Raises:
         QueryError: Q2.. and Q104 for conditions.
     """
     everywhere = [part for clause in query.where for part in reader.read(clause.condition)]
     calls: dict[Span, HoleCall] = {}
-    order = [hole.name for prompt in prompts_of(query.statements) for hole in prompt.holes]
+    order: list[str] = []
+    in_order = not any(isinstance(node, For | While) for node in statements_in(query.statements))
     for prompt in prompts_of(query.statements):
         here = _conjuncts(prompt, reader, query.source)
+        order += [hole.name for hole in prompt.holes]
+        for constraint in here if in_order else ():
+            _check_order(constraint, order, assigned, query.source)
         for i, part in enumerate(prompt.parts):
             if isinstance(part, Hole):
                 follow = _follow(prompt.parts[i + 1 :])
                 calls[part.span] = _hole_call(part, [*here, *everywhere], follow, reader)
-    for constraint in everywhere:
-        _check_order(constraint, order, query.source)
+    for constraint in everywhere if in_order else ():
+        _check_order(constraint, order, assigned, query.source)
     return calls
 
 
@@ -103,13 +114,22 @@ def _follow(parts: Sequence[object]) -> str:
     return parts[0].text if parts and isinstance(parts[0], Text) else ""
 
 
-def _check_order(constraint: Constraint, order: Sequence[str], source: Source) -> None:
-    """Raise where an operand reads a hole that is only filled behind its subject."""
+def _check_order(
+    constraint: Constraint, order: Sequence[str], assigned: Collection[str], source: Source
+) -> None:
+    """Raise where an operand reads a hole that is only filled behind its subject.
+
+    Args:
+        constraint: a conjunct.
+        order: the holes filled by the time its subjects are, in the order of the text.
+        assigned: names that have a value for another reason.
+        source: the program.
+    """
     subjects = {test.subject for test in constraint.tests()}
     for test in constraint.tests():
-        for read in sorted(test.reads - subjects):
+        for read in sorted(test.reads - subjects - set(assigned)):
             last = max(i for i, name in enumerate(order) if name == test.subject)
-            if order.index(read) > last:
+            if read not in order[:last]:
                 raise _unordered(test, read, source)
 
 

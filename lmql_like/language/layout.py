@@ -50,22 +50,21 @@ def lay_out(lines: Sequence[Line], source: Source, bound: frozenset[str]) -> Ite
         QueryError: Q004 where a line is indented to no open block, Q301 where a block
             follows a word that is almost a decoder.
     """
+    if lines and len(lines[0].lexemes) == 1 and lines[0].lexemes[0].text == "lmql":
+        yield Terminal("MARKER", lines[0].lexemes[0])
+        lines = lines[1:]
     indents = [lines[0].indent] if lines else []
-    own_words = frozenset(bound)
     names = set(bound)
     in_prologue = True
     for i, line in enumerate(lines):
         yield from _block_edges(line, indents, source)
         has_block = i + 1 < len(lines) and lines[i + 1].indent > line.indent
-        if i == 0 and len(line.lexemes) == 1 and line.lexemes[0].text == "lmql":
-            yield Terminal("MARKER", line.lexemes[0])
-            continue
         at_top = len(indents) == 1
         first = in_prologue and at_top and not _is_prologue(line)
         if at_top and _is_decoder(line, names, source, first=first, has_block=has_block):
             yield from _decoder_line(line)
         else:
-            yield from _line(line, own_words)
+            yield from _line(line, bound)
         in_prologue = in_prologue and (not at_top or not first)
         names |= _names_bound_by(line)
     last = lines[-1].newline.span.end if lines else 0

@@ -33,6 +33,9 @@ class Lexeme:
     text: str
     span: Span
 
+    def __str__(self) -> str:
+        return self.text
+
     def is_operator(self, *texts: str) -> bool:
         """Tell whether this is one of these operators or brackets."""
         return self.kind is Kind.OPERATOR and self.text in texts

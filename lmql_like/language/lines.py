@@ -9,13 +9,20 @@ begin on an indented line below its prompt string.
 from __future__ import annotations
 
 import keyword as python
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from lmql_like.language.lexemes import Kind, Lexeme, keyword
 from lmql_like.source import Source
 
-__all__ = ["CLAUSE_WORDS", "Line", "clause_starts", "read_lines", "skip_prompt"]
+__all__ = [
+    "CLAUSE_WORDS",
+    "Line",
+    "clause_starts",
+    "clause_words_bound",
+    "read_lines",
+    "skip_prompt",
+]
 
 CLAUSE_WORDS = ("where", "from", "distribution", "scoring")
 _JOINING_WORDS = ("and", "or", "not", "in", "is", *CLAUSE_WORDS)
@@ -50,12 +57,18 @@ class Line:
         return Line(self.lexemes + other.lexemes, self.indent, other.newline)
 
 
-def read_lines(lexemes: Iterable[Lexeme], source: Source) -> list[Line]:
-    """Return the logical lines of a program, continued clauses joined."""
+def read_lines(
+    lexemes: Iterable[Lexeme], source: Source, own_words: frozenset[str] = frozenset()
+) -> list[Line]:
+    """Return the logical lines of a program, continued clauses joined.
+
+    Args:
+        lexemes: the program's lexemes.
+        source: the program.
+        own_words: clause words that are names of the program's own.
+    """
     joined: list[Line] = []
-    raw = list(_raw_lines(lexemes, source))
-    own_words = _words_of_its_own(raw)
-    for line in raw:
+    for line in _raw_lines(lexemes, source):
         if joined and _continues(joined[-1], line, own_words):
             joined[-1] = joined[-1].joined(line)
         else:
@@ -75,17 +88,14 @@ def _raw_lines(lexemes: Iterable[Lexeme], source: Source) -> Iterator[Line]:
         current = []
 
 
-def _words_of_its_own(lines: Iterable[Line]) -> frozenset[str]:
-    """Return the clause words that the program uses as names of its own."""
+def clause_words_bound(lexemes: Sequence[Lexeme]) -> frozenset[str]:
+    """Return the clause words that a program uses as names of its own."""
     own = set()
-    for line in lines:
-        for before, word, after in zip(
-            (None, *line.lexemes), line.lexemes, (*line.lexemes[1:], None), strict=False
-        ):
-            bound = after is not None and after.is_operator("=")
-            named = before is not None and before.text in ("import", "as", "def", "class", "for")
-            if bound or named:
-                own.add(word.text)
+    for i, lexeme in enumerate(lexemes):
+        assigned = i + 1 < len(lexemes) and lexemes[i + 1].is_operator("=")
+        named = i > 0 and lexemes[i - 1].text in ("import", "as", "def", "class", "for")
+        if assigned or named:
+            own.add(lexeme.text)
     return frozenset(own.intersection(CLAUSE_WORDS) - {"from"})
 
 

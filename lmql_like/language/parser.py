@@ -14,7 +14,7 @@ from lmql_like.language.grammar_files import parse_terminals
 from lmql_like.language.layout import lay_out
 from lmql_like.language.lexemes import Kind, Lexeme
 from lmql_like.language.lexer import Lexer
-from lmql_like.language.lines import CLAUSE_WORDS, read_lines
+from lmql_like.language.lines import CLAUSE_WORDS, clause_words_bound, read_lines
 from lmql_like.language.nodes import Query
 from lmql_like.language.statements import StatementReader
 from lmql_like.source import Source, Span
@@ -44,8 +44,9 @@ def parse_query(source: Source, bound: frozenset[str] = frozenset()) -> Query:
         QueryError: Q0.. where the text cannot be read, Q3.. for decoder and clauses.
     """
     lexemes = list(Lexer(source))
-    lines = read_lines(lexemes, source)
-    clauses = read_clauses(source, _parse_layout(source, lay_out(lines, source, bound)))
+    names = bound | clause_words_bound(lexemes)
+    lines = read_lines(lexemes, source, names)
+    clauses = read_clauses(source, _parse_layout(source, lay_out(lines, source, names)))
     statements, prologue = _open_decoder(clauses, parse_body(source, clauses.python_text))
     strings = [lexeme for lexeme in lexemes if lexeme.kind is Kind.STRING]
     reader = StatementReader(source, strings, clauses.of_prompts)
@@ -73,8 +74,14 @@ def _parse_layout(source: Source, terminals: object) -> Tree[Token]:
             source=source,
             span=found.span,
             label="expected 'where', or the end of the line",
-            help=did_you_mean(found.text.lower(), CLAUSE_WORDS),
+            help=_hint(source, found),
         ) from None
+
+
+def _hint(source: Source, found: Lexeme) -> str:
+    if source.text[found.span.start - 1 : found.span.start] in ("'", '"'):
+        return "inside a prompt string, write the other kind of quote"
+    return did_you_mean(found.text.lower(), CLAUSE_WORDS)
 
 
 def _open_decoder(clauses: Clauses, statements: Sequence[ast.stmt]) -> tuple[list[ast.stmt], int]:

@@ -290,10 +290,10 @@ def _instruction(step: Instruction) -> str:
     word = type(step).__name__.lower()
     own = [f.name for f in fields(step) if f.name not in ("span", "handler", "handling")]
     words = [word, *(_operand(name, getattr(step, name)) for name in own)]
-    for name in ("handler", "handling"):
-        if getattr(step, name) is not None:
-            words.append(f"[{name} {getattr(step, name)}]")
-    return " ".join(words)
+    around = [(name, getattr(step, name)) for name in ("handler", "handling")]
+    return " ".join(
+        [*words, *(f"[{name} {number}]" for name, number in around if number is not None)]
+    )
 
 
 def _operand(name: str, value: Any) -> str:

@@ -33,7 +33,15 @@ from lmql_like.language.nodes import (
 )
 from lmql_like.source import Source, Span
 
-__all__ = ["Scopes", "Use", "reads", "resolve_scopes"]
+__all__ = [
+    "Scopes",
+    "Use",
+    "blocks_of",
+    "prompts_of",
+    "reads",
+    "resolve_scopes",
+    "statements_in",
+]
 
 _IGNORED = {"__name__", "__builtins__", "__debug__"}
 
@@ -50,13 +58,19 @@ class Use:
 class Scopes:
     """The names of a program.
 
-    `holes` has the occurrences of each hole in the order of the text, `bound` the names
-    that statements bind, `free` the first read of each free name outside `where`.
+    Attributes:
+        holes: the occurrences of each hole, in the order of the text.
+        bound: the names that statements bind, prompt strings included.
+        assigned: the names that other statements than prompt strings bind.
+        free: the first read of each free name outside `where`.
+        outer: the names given from outside that it reads, outside `where`.
     """
 
     holes: Mapping[str, Sequence[Hole]]
     bound: frozenset[str]
+    assigned: frozenset[str]
     free: tuple[Use, ...]
+    outer: frozenset[str]
 
     @property
     def known(self) -> frozenset[str]:
@@ -83,11 +97,15 @@ def resolve_scopes(query: Query, given: Iterable[str] = ()) -> Scopes:
 
 def prompts_of(statements: Iterable[Statement]) -> Iterator[Prompt]:
     """Yield the prompt strings of some statements and of those inside them."""
+    return (node for node in statements_in(statements) if isinstance(node, Prompt))
+
+
+def statements_in(statements: Iterable[Statement]) -> Iterator[Statement]:
+    """Yield some statements and those inside them, in the order of the text."""
     for statement in statements:
-        if isinstance(statement, Prompt):
-            yield statement
+        yield statement
         for block in blocks_of(statement):
-            yield from prompts_of(block)
+            yield from statements_in(block)
 
 
 def blocks_of(statement: Statement) -> Iterator[Sequence[Statement]]:
@@ -129,6 +147,7 @@ class _ScopeResolver:
         self.given = frozenset(given)
         self.bound: set[str] = set()
         self.free: dict[str, Use] = {}
+        self.outer: set[str] = set()
         self.later: list[ast.Name] = []
 
     def resolve(self, statements: Sequence[Statement]) -> Scopes:
@@ -137,8 +156,9 @@ class _ScopeResolver:
         for node in self.later:
             if node.id not in self.bound and node.id not in self.holes:
                 self._read(node)
+        assigned = frozenset(_bound_inside(statements, with_holes=False))
         free = tuple(sorted(self.free.values(), key=lambda use: use.span.start))
-        return Scopes(self.holes, frozenset(self.bound), free)
+        return Scopes(self.holes, frozenset(self.bound), assigned, free, frozenset(self.outer))
 
     def _block(self, statements: Sequence[Statement]) -> None:
         for statement in statements:
@@ -216,7 +236,10 @@ class _ScopeResolver:
 
     def _read(self, node: ast.Name) -> None:
         name = node.id
-        if name in self.bound or name in self.given:
+        if name in self.bound:
+            return
+        if name in self.given:
+            self.outer.add(name)
             return
         if name in self.holes:
             raise self._unfilled(node)
@@ -235,12 +258,12 @@ class _ScopeResolver:
         )
 
 
-def _bound_inside(statements: Iterable[Statement]) -> set[str]:
+def _bound_inside(statements: Iterable[Statement], *, with_holes: bool = True) -> set[str]:
     """Return every name that some statements may bind."""
     names: set[str] = set()
     for statement in statements:
         if isinstance(statement, Prompt):
-            names |= {hole.name for hole in statement.holes}
+            names |= {hole.name for hole in statement.holes} if with_holes else set()
             continue
         if isinstance(statement, Try):
             names |= {handler.name for handler in statement.handlers if handler.name}
@@ -249,7 +272,7 @@ def _bound_inside(statements: Iterable[Statement]) -> set[str]:
             collector.visit(tree)
         names |= {node.id for kind, node in collector.events if kind == "bind"}
         for block in blocks_of(statement):
-            names |= _bound_inside(block)
+            names |= _bound_inside(block, with_holes=with_holes)
     return names
 
 

@@ -24,7 +24,7 @@ from lmql_like.language.nodes import (
     While,
     With,
 )
-from lmql_like.language.templates import first_hole, read_template
+from lmql_like.language.templates import holes_of, read_template
 from lmql_like.source import Source, Span
 
 __all__ = ["StatementReader"]
@@ -200,22 +200,30 @@ class StatementReader:
     def _check_plain(self, stmt: ast.stmt) -> None:
         """Raise where a plain statement holds a lost prompt string or a foreign word."""
         self._check_names(stmt)
+        docstrings = {_docstring_of(node) for node in ast.walk(stmt)}
         for node in ast.walk(stmt):
             for lost in _lost_strings(node):
                 for literal in self._literals(lost):
-                    if hole := first_hole(self.source, literal):
-                        raise self._lost_prompt(hole.span)
+                    self._check_lost(literal, is_docstring=lost in docstrings)
 
-    def _lost_prompt(self, span: Span) -> QueryError:
-        return QueryError(
-            "Q016",
-            "a hole in a string that is no prompt string",
-            source=self.source,
-            span=span,
-            label="nothing would fill it",
-            help="let the string stand as a statement of the query itself, "
-            "or double the brackets if they are text",
-        )
+    def _check_lost(self, literal: Lexeme, *, is_docstring: bool) -> None:
+        """Raise where a string that is thrown away has a hole.
+
+        A docstring may write types such as `list[int]`.
+        """
+        for hole in holes_of(self.source, literal):
+            before = self.source.text[hole.span.start - 1]
+            if is_docstring and (before.isalnum() or before == "_"):
+                continue
+            raise QueryError(
+                "Q016",
+                "a hole in a string that is no prompt string",
+                source=self.source,
+                span=hole.span,
+                label="nothing would fill it",
+                help="let the string stand as a statement of the query itself, "
+                "or double the brackets if they are text",
+            )
 
     def _check_names(self, tree: ast.AST) -> None:
         """Raise for words that only mean something inside a function of Python's own."""
@@ -278,11 +286,16 @@ def _outside_functions(tree: ast.AST) -> Iterator[ast.AST]:
         yield from _outside_functions(child)
 
 
-def _lost_strings(node: ast.AST) -> Iterator[ast.expr]:
-    """Yield the strings that an expression statement computes and throws away.
+def _docstring_of(node: ast.AST) -> ast.expr | None:
+    """Return the docstring of a function or class, if it is one and has one."""
+    if isinstance(node, _SCOPES) and not isinstance(node, ast.Lambda):
+        first = node.body[0]
+        return first.value if isinstance(first, ast.Expr) else None
+    return None
 
-    A docstring that writes a type such as `list[int]` throws nothing away.
-    """
+
+def _lost_strings(node: ast.AST) -> Iterator[ast.expr]:
+    """Yield the strings that an expression statement computes and throws away."""
     if isinstance(node, ast.Expr):
         yield from _computed_strings(node.value)
 

@@ -20,7 +20,7 @@ from lmql_like.language.lexemes import Lexeme
 from lmql_like.language.nodes import Hole, Interpolation, Part, Text
 from lmql_like.source import Source, Span
 
-__all__ = ["first_hole", "read_template"]
+__all__ = ["holes_of", "read_template"]
 
 _LITERAL = re.compile(r"(?P<prefix>[A-Za-z]*)(?P<quote>'''|\"\"\"|'|\")")
 _ESCAPE = re.compile(
@@ -43,13 +43,13 @@ def read_template(source: Source, literals: Sequence[Lexeme]) -> tuple[Part, ...
     return tuple(_merge_texts(parts))
 
 
-def first_hole(source: Source, literal: Lexeme) -> Hole | None:
-    """Return the first hole of a literal; None if it has none or is no prompt string."""
+def holes_of(source: Source, literal: Lexeme) -> list[Hole]:
+    """Return the holes of a literal; none if it cannot be read as a prompt string."""
     try:
         parts = read_template(source, [literal])
     except QueryError:
-        return None
-    return next((part for part in parts if isinstance(part, Hole)), None)
+        return []
+    return [part for part in parts if isinstance(part, Hole)]
 
 
 def _merge_texts(parts: Sequence[Part]) -> list[Part]:

@@ -20,14 +20,14 @@ from __future__ import annotations
 import asyncio
 import builtins
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+import weakref
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import singledispatchmethod
 from typing import Any
 
-from lmql_like.errors import GrammarError, RunError
+from lmql_like.errors import GrammarError, LmqlLikeError, RunError
 from lmql_like.grammars.formulas import TRUE, Formula
 from lmql_like.language import program as ir
 from lmql_like.language.code import AWAITED, Code
@@ -35,7 +35,7 @@ from lmql_like.language.constraints import Binding, Constraint, OperandError
 from lmql_like.language.lowering import CASE, ITEM
 from lmql_like.language.parameters import bind_arguments
 from lmql_like.language.program import HoleCall, Inset, Instruction, Program
-from lmql_like.runtime.program_state import Copier, ProgramState, begin_iteration
+from lmql_like.runtime.program_state import Copier, Manager, ProgramState, begin_iteration
 from lmql_like.source import Span
 
 __all__ = ["Done", "Fill", "Hole", "Interpreter", "Step"]
@@ -100,6 +100,7 @@ class Interpreter:
         self.max_instructions = max_instructions
         self._scope = scope or {}
         self._namespace: dict[str, Any] = {}
+        self._awaited = _Awaiter()
 
     def start(self, arguments: Mapping[str, Any] | None = None) -> Step:
         """Run the program up to its first hole.
@@ -114,7 +115,7 @@ class Interpreter:
         outer = {name: self._scope[name] for name in self.program.captured if name in self._scope}
         given = tuple(_objects_in([*outer.values(), *values.values()]))
         names = Copier(given).copy(outer | values)
-        return _Run(self, ProgramState(names=names, given=given)).go()
+        return _Run(self, ProgramState(names=names, shared=given)).go()
 
     def fill(self, state: ProgramState, raw: str) -> Step:
         """Give the hole that a state waits for its text, and run to the next one.
@@ -132,7 +133,7 @@ class Interpreter:
             raise RunError("R106", "the program is done and waits for no hole")
         hole = step.hole
         value = self._value(hole, raw)
-        copier = Copier(state.given)
+        copier = Copier(state.shared)
         return _Run(
             self,
             replace(
@@ -195,6 +196,7 @@ class _Run:
         self.program = interpreter.program
         self.start = state
         self.names = interpreter._namespace  # noqa: SLF001 - the run is the interpreter's own
+        self.awaited = interpreter._awaited  # noqa: SLF001 - same
         self.slots: dict[int, Any] = dict(state.slots)
         self.counter = state.counter
         self.text = ""
@@ -205,8 +207,8 @@ class _Run:
         self.names.clear()
         self.names.update(self.start.names)
         self.names["__builtins__"] = builtins
-        self.names["__name__"] = self.program.source.name
-        self.names[AWAITED] = _awaited
+        self.names["__name__"] = "__query__"
+        self.names[AWAITED] = self.awaited
         instructions, count = self.program.instructions, 0
         while self.counter < len(instructions):
             step = instructions[self.counter]
@@ -219,8 +221,6 @@ class _Run:
                 self._perform(step)
             except _Return:
                 break
-            except RunError:
-                raise
             except Exception as error:  # noqa: BLE001 - the author's code may raise anything
                 self._handle(step, error)
         return Done(self._state(len(instructions), ()), self.text, self.value)
@@ -255,6 +255,8 @@ class _Run:
             self.slots[handler.slot] = error
             self.counter = handler.target
             return
+        if isinstance(error, LmqlLikeError):  # of another query that this one runs
+            raise error
         message = str(error)
         raise RunError(
             "R101",
@@ -335,7 +337,7 @@ class _Run:
     def _evaluate(self, code: Code) -> Any:
         """Run a piece of the author's Python; return its value."""
         value = eval(code.compiled, self.names)  # noqa: S307 - it is the author's program
-        return _awaited(value) if code.is_coroutine else value
+        return self.awaited(value) if code.is_coroutine else value
 
     def _assign(self, code: Code, value: Any) -> None:
         """Assign a value as the author's target says."""
@@ -344,20 +346,6 @@ class _Run:
             self._evaluate(code)
         finally:
             self.names.pop(ITEM, None)
-
-    @contextmanager
-    def _handling(self, step: Instruction) -> Iterator[None]:
-        """Let a bare `raise` and `sys.exc_info()` see the exception that is handled."""
-        if step.handling is None:
-            yield
-            return
-        error = self.slots[step.handling]
-        trace = error.__traceback__
-        try:
-            raise error
-        except type(error):
-            error.__traceback__ = trace
-            yield
 
     def _insert(self, part: str | Inset) -> str:
         """Return a piece of text, its value formatted as Python's f-strings do."""
@@ -372,10 +360,19 @@ class _Run:
     # Instructions
 
     def _perform(self, step: Instruction) -> None:
+        """Carry out an instruction, inside the handling of an exception if it is there.
+
+        A bare `raise` and `sys.exc_info()` of the author's then see that exception.
+        """
         if step.handling is None:
             self._do(step)
             return
-        with self._handling(step):
+        error = self.slots[step.handling]
+        trace = error.__traceback__
+        try:
+            raise error
+        except type(error):
+            error.__traceback__ = trace
             self._do(step)
 
     @singledispatchmethod
@@ -417,7 +414,7 @@ class _Run:
         manager = self._evaluate(step.manager)
         leave = type(manager).__exit__
         self.slots[step.value_slot] = type(manager).__enter__(manager)
-        self.slots[step.slot] = _Manager(manager, leave)
+        self.slots[step.slot] = Manager(manager, leave)
 
     @_do.register
     def _(self, step: ir.Assign) -> None:
@@ -473,35 +470,27 @@ class _Run:
         raise _Return
 
 
-@dataclass(frozen=True)
-class _Manager:
-    """A context manager that was entered; states share it."""
+class _Awaiter:
+    """Runs coroutines of the author's, all on one event loop."""
 
-    manager: Any
-    exit: Callable[..., Any]
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> _Manager:
-        return self
+    def __call__(self, value: Any) -> Any:
+        """Return the value of a coroutine, run to its end; any other value as it is."""
+        if not inspect.iscoroutine(value):
+            return value
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            weakref.finalize(self, self._loop.close)
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return self._loop.run_until_complete(value)
+        # A loop already runs in this thread, such as a notebook's; it cannot run another one.
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(asyncio.run, _finish(value)).result()
 
-    def leave(self, error: BaseException | None) -> Any:
-        """Leave the block, with the exception that ended it if one did."""
-        if error is None:
-            return self.exit(self.manager, None, None, None)
-        return self.exit(self.manager, type(error), error, error.__traceback__)
 
-
-def _awaited(value: Any) -> Any:
-    """Return the value of a coroutine, run to its end; any other value as it is."""
-    if not inspect.iscoroutine(value):
-        return value
-
-    async def run() -> Any:
-        return await value
-
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(run())
-    # A loop already runs in this thread, such as a notebook's; it cannot run another one.
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, run()).result()
+async def _finish(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    return await coroutine

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 import types
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from typing import Any
 
 from lmql_like.language.constraints import Constraint
 
-__all__ = ["Copier", "Position", "ProgramState", "begin_iteration"]
+__all__ = ["Copier", "Manager", "Position", "ProgramState", "begin_iteration"]
 
 _ATOMS = (
     str,
@@ -53,7 +54,7 @@ class ProgramState:
         counter: index of the instruction that comes next.
         slots: what instructions keep for each other.
         pending: constraints that wait for a hole that was not filled yet.
-        given: the objects that the caller gave, which are shared.
+        shared: objects that are not copied, since the caller gave them.
     """
 
     variables: Mapping[str, Any] = field(default_factory=dict)
@@ -63,7 +64,7 @@ class ProgramState:
     counter: int = 0
     slots: Mapping[int, Any] = field(default_factory=dict)
     pending: tuple[Constraint, ...] = ()
-    given: tuple[Any, ...] = ()
+    shared: tuple[Any, ...] = ()
 
 
 class Copier:
@@ -94,7 +95,7 @@ class Copier:
         }
         if type(value) in containers:
             return containers[type(value)](value)
-        if isinstance(value, Position):
+        if isinstance(value, Forkable):
             return self._remember(value, value.forked(self))
         return self._copy_object(value)
 
@@ -142,16 +143,38 @@ class Copier:
         return self._remember(value, copied)
 
 
-class Position:
+class Forkable(ABC):
+    """Something of the interpreter's own that knows how it is copied."""
+
+    @abstractmethod
+    def forked(self, copier: Copier) -> Forkable:
+        """Return the same for another state, independent of this one."""
+
+
+@dataclass(frozen=True)
+class Manager(Forkable):
+    """A context manager that was entered; a copied state leaves its own copy of it."""
+
+    manager: Any
+    exit: Callable[..., Any]
+
+    def leave(self, error: BaseException | None) -> Any:
+        """Leave the block, with the exception that ended it if one did."""
+        if error is None:
+            return self.exit(self.manager, None, None, None)
+        return self.exit(self.manager, type(error), error, error.__traceback__)
+
+    def forked(self, copier: Copier) -> Manager:
+        """Return it with a copy of the manager."""
+        return Manager(copier.copy(self.manager), self.exit)
+
+
+class Position(Forkable):
     """Where a `for` loop stands in what it iterates over."""
 
+    @abstractmethod
     def take(self) -> tuple[bool, Any]:
         """Return (True, the next item) and move on, or (False, None) at the end."""
-        raise NotImplementedError
-
-    def forked(self, copier: Copier) -> Position:
-        """Return the same position for another state, independent of this one."""
-        raise NotImplementedError
 
 
 class _InSequence(Position):
