@@ -37,6 +37,8 @@ CODES: dict[str, str] = {
     "Q004": "a line is indented to no open block",
     "Q005": "Python cannot read a statement or an expression",
     "Q006": "something stands behind a complete statement",
+    "Q007": "the query file cannot be read",
+    "Q008": "there is no such error code",
     "Q010": "a bracket or brace of a prompt string is never closed",
     "Q011": "a single closing bracket or brace in a prompt string",
     "Q012": "what stands in the brackets of a prompt string is no hole",
@@ -81,6 +83,9 @@ CODES: dict[str, str] = {
     "Q402": "the query has no such argument",
     "Q403": "the text of an argument is no value of its type",
     "Q404": "an argument's annotation is no known type",
+    "Q405": "a query function has no docstring",
+    "Q406": "a data file cannot be read",
+    "Q407": "an output file cannot be written, or belongs to other data",
     # G1: patterns
     "G101": "the pattern is not a regular expression",
     "G102": "the pattern uses a feature outside the dialect",

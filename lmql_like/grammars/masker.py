@@ -124,6 +124,17 @@ class TokenMasker:
         data = self._dfa.forced_bytes(self._split(state)[0])
         return data.decode("utf-8", errors="ignore").encode() if data else data
 
+    def next_bytes(self, state: MaskerState) -> bytes:
+        """Return the bytes that may follow, token counts left out."""
+        if state == self.END:
+            return b""
+        return bytes(np.flatnonzero(self._dfa.live_bytes(self._split(state)[0])).tolist())
+
+    @property
+    def n_states(self) -> int:
+        """How many automaton states have been made so far."""
+        return self._dfa.n_states
+
     # -- rows ------------------------------------------------------------------------
 
     def _split(self, state: MaskerState) -> tuple[int, int]:

@@ -1,0 +1,304 @@
+"""The command line: catches errors, prints, and sets the exit code.
+
+Exit codes: 0 all results are complete; 1 a result was truncated, met a dead end, or a row
+of a data file failed; 2 the query, its arguments or the command are wrong; 3 the model
+cannot be loaded or used.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import click
+
+from lmql_like import __version__
+from lmql_like.errors import CODES, LmqlLikeError, ModelError, QueryError, did_you_mean
+
+if TYPE_CHECKING:
+    from lmql_like.language.program import Program
+    from lmql_like.runtime.model import LanguageModel
+    from lmql_like.runtime.results import Result
+    from lmql_like.runtime.streaming import TextEvent
+
+__all__ = ["main"]
+
+COMPLETE, INCOMPLETE, QUERY_WRONG, MODEL_WRONG = range(4)
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def _reports_errors(command: _Command) -> _Command:
+    """Print an error of ours without a traceback, and exit with its code."""
+
+    @functools.wraps(command)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except LmqlLikeError as error:
+            click.echo(error.render(), err=True)
+            sys.exit(MODEL_WRONG if isinstance(error, ModelError) else QUERY_WRONG)
+
+    return cast("_Command", guarded)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="lmql-like")
+def main() -> None:
+    """Run prompt programs whose outputs cannot break their rules."""
+
+
+# -- run -------------------------------------------------------------------------------
+
+
+@main.command()
+@click.argument("file", required=False)
+@click.option("-c", "code", metavar="CODE", help="The query itself, instead of a file.")
+@click.option("--arg", "args", multiple=True, metavar="NAME=VALUE", help="An argument.")
+@click.option("--model", metavar="PATH_OR_NAME", help="A folder or hub name; default: embedded.")
+@click.option("--device", metavar="NAME", help="Such as cpu or cuda:0.")
+@click.option("--dtype", metavar="NAME", help="Of the weights: float32, bfloat16, float16.")
+@click.option("--device-map", metavar="MAP", help="Spread the model over devices, such as auto.")
+@click.option("--trust-remote-code", is_flag=True, help="Run the model's own Python code.")
+@click.option("--decoder", metavar="CALL", help='Such as "beam(n=4)" or "sample(temperature=0.7)".')
+@click.option("--seed", type=int, help="Makes sampling repeatable.")
+@click.option("--json", "as_json", is_flag=True, help="Print results as JSON, one per line.")
+@click.option("--data", type=click.Path(path_type=Path), help="Many inputs: a .jsonl or .csv file.")
+@click.option("--output", type=click.Path(path_type=Path), help="Results of --data, as .jsonl.")
+@click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True)
+@_reports_errors
+def run(
+    file: str | None,
+    code: str | None,
+    args: tuple[str, ...],
+    decoder: str | None,
+    seed: int | None,
+    as_json: bool,
+    data: Path | None,
+    output: Path | None,
+    batch_size: int,
+    **model_options: Any,
+) -> None:
+    """Run the query in FILE ("-" reads standard input).
+
+    The text appears while it is generated. With --data the query runs on every row of a
+    file, in batches, and each row's result is appended to --output; run the same command
+    again to go on where it stopped.
+
+    A query file is a program: run only files that you would run as Python.
+    """
+    program = _compile(file, code)
+    arguments = _arguments(program, args)
+    if data is not None:
+        _run_data(program, arguments, data, output, decoder, seed, batch_size, model_options)
+        return
+    if output is not None:
+        raise click.UsageError("--output goes with --data; use > to keep what is printed")
+    model = _load(program, model_options)
+    results = _run_once(program, arguments, model, decoder, seed, as_json=as_json)
+    sys.exit(COMPLETE if all(result.status == "complete" for result in results) else INCOMPLETE)
+
+
+def _compile(file: str | None, code: str | None) -> Program:
+    from lmql_like.dsl import read_query_file
+    from lmql_like.language.compiler import compile_query
+
+    if (file is None) == (code is None):
+        raise click.UsageError("give a query: a FILE, '-' for standard input, or -c CODE")
+    if code is not None:
+        return compile_query(code, name="<command line>")
+    if file == "-":
+        return compile_query(click.get_text_stream("stdin").read(), name="<stdin>")
+    return compile_query(read_query_file(cast("str", file)), name=cast("str", file))
+
+
+def _arguments(program: Program, args: Sequence[str]) -> dict[str, Any]:
+    from lmql_like.language.parameters import parse_argument
+
+    known = {parameter.name: parameter for parameter in program.parameters}
+    arguments: dict[str, Any] = {}
+    for arg in args:
+        name, equals, text = arg.partition("=")
+        if not equals:
+            raise click.UsageError(f"--arg {arg}: expected NAME=VALUE")
+        if name not in known:
+            listed = ", ".join(known) or "none"
+            raise QueryError(
+                "Q402",
+                f"the query has no argument '{name}'",
+                help=f"{did_you_mean(name, known)} It takes {listed}.".strip(),
+            )
+        arguments[name] = parse_argument(known[name], text)
+    return arguments
+
+
+def _load(program: Program, options: dict[str, Any]) -> LanguageModel:
+    from lmql_like.kernels import is_kernel_cache_empty, kernel_cache_folder
+
+    if is_kernel_cache_empty():
+        click.echo(
+            f"First run on this machine: compiling kernels into {kernel_cache_folder()} "
+            "(up to a minute, once).",
+            err=True,
+        )
+    from lmql_like.runtime.transformers_model import load_model
+
+    return load_model(options.pop("model") or program.model, **options)
+
+
+def _run_once(
+    program: Program,
+    arguments: dict[str, Any],
+    model: LanguageModel,
+    decoder: str | None,
+    seed: int | None,
+    *,
+    as_json: bool,
+) -> list[Result]:
+    from lmql_like.runtime.run import start_run
+
+    running = start_run(program, arguments, model=model, decoder=decoder, seed=seed)
+    printer = _Printer()
+    for event in running.events():
+        if not as_json:
+            printer.show(event)
+    results = running.results()
+    if as_json:
+        for result in results:
+            click.echo(json.dumps(result.to_json(), ensure_ascii=False))
+    else:
+        printer.finish(results)
+    return results
+
+
+class _Printer:
+    """Shows a run's text while it comes: holes in colour on a terminal."""
+
+    def __init__(self) -> None:
+        self._lane_zero = ""
+        self._open = False
+
+    def show(self, event: TextEvent) -> None:
+        """Print a piece of the first result's text."""
+        if event.lane or event.input_index:
+            return
+        text = click.style(event.text, fg="cyan") if event.hole else event.text
+        click.echo(text, nl=False)
+        self._lane_zero += event.text
+
+    def finish(self, results: Sequence[Result]) -> None:
+        """Print what the stream could not: other results, values, how each ended."""
+        if self._lane_zero and not self._lane_zero.endswith("\n"):
+            click.echo()
+        many = len(results) > 1
+        for number, result in enumerate(results, start=1):
+            if many:
+                click.secho(f"-- {number}  log p {result.logprob:.3f}", fg="yellow")
+            if many and (number > 1 or result.text != self._lane_zero):
+                click.echo(result.text, nl=not result.text.endswith("\n"))
+            if result.value is not None:
+                click.echo(f"=> {result.value!r}")
+            if result.status != "complete":
+                click.secho(f"-- {result.status}: {_REASONS[result.status]}", fg="red", err=True)
+
+
+_REASONS = {
+    "truncated": "the limit on tokens was reached (max_len)",
+    "dead-end": "no text can satisfy the constraints of the next hole",
+    "error": "the query's own code failed",
+}
+
+
+# -- data --------------------------------------------------------------------------------
+
+
+def _run_data(
+    program: Program,
+    arguments: dict[str, Any],
+    data: Path,
+    output: Path | None,
+    decoder: str | None,
+    seed: int | None,
+    batch_size: int,
+    model_options: dict[str, Any],
+) -> None:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    from lmql_like.data_runs import DataRun
+
+    if output is None:
+        raise click.UsageError("--data needs --output FILE.jsonl for the results")
+    work = DataRun(program, data, output, defaults=arguments)
+    model = _load(program, model_options) if work.n_left else None
+    columns = ("[progress.description]{task.description}", BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
+        task = progress.add_task("rows", total=work.n_rows, completed=work.n_done)
+        for n in work.run(model, decoder=decoder, seed=seed, batch_size=batch_size):
+            progress.advance(task, n)
+    counts = ", ".join(f"{count} {status}" for status, count in sorted(work.statuses.items()))
+    click.echo(f"{output}: {work.n_rows} rows ({counts or 'none'})", err=True)
+    sys.exit(COMPLETE if set(work.statuses) <= {"complete"} else INCOMPLETE)
+
+
+# -- check and explain -----------------------------------------------------------------------
+
+
+@main.command()
+@click.argument("file", required=False)
+@click.option("-c", "code", metavar="CODE", help="The query itself, instead of a file.")
+@_reports_errors
+def check(file: str | None, code: str | None) -> None:
+    """Check the query in FILE without running it; needs no model."""
+    program = _compile(file, code)
+    click.echo(f"{program.source.name}: ok")
+    for parameter in program.parameters:
+        kind = getattr(parameter.annotation, "__name__", None) or parameter.annotation or "str"
+        default = "required" if parameter.is_required else f"default {parameter.default!r}"
+        click.echo(f"  argument {parameter.name}: {kind} ({default})")
+    for hole in program.holes:
+        click.echo(f"  hole {hole}")
+    if program.decoder:
+        click.echo(f"  decoder {program.decoder.name}")
+
+
+@main.command()
+@click.argument("code")
+@_reports_errors
+def explain(code: str) -> None:
+    """Explain an error CODE, such as Q104."""
+    code = code.upper()
+    if code not in CODES:
+        raise QueryError(
+            "Q008", f"there is no error code '{code}'", help=did_you_mean(code, CODES)
+        )
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    from lmql_like.error_pages import read_page
+
+    Console().print(Markdown(read_page(code)))
+
+
+# -- mask ------------------------------------------------------------------------------------
+
+
+@main.command()
+@click.option("--regex", required=True, metavar="R", help="The pattern the text must match.")
+@click.option("--text", default="", metavar="T", help="The text so far.")
+@click.option("--tokenizer", metavar="PATH", help="A tokenizer folder; default: the embedded one.")
+@click.option("--limit", default=20, show_default=True, help="How many tokens to list.")
+@_reports_errors
+def mask(regex: str, text: str, tokenizer: str | None, limit: int) -> None:
+    """Show what may follow a text under a pattern: in bytes, and in tokens of a vocabulary."""
+    from rich.console import Console
+
+    from lmql_like.mask_report import make_report, print_report
+
+    report = make_report(regex, text, tokenizer)
+    print_report(report, Console(), limit=limit)
+    sys.exit(COMPLETE if report.is_prefix else INCOMPLETE)

@@ -1,0 +1,233 @@
+"""One query over the rows of a file: in batches, resumable, a bad row never fatal.
+
+Input: `.jsonl`, one object per line, or `.csv` with a header; columns are arguments.
+Output: `.jsonl`, appended batch by batch and flushed to disk, so an interruption loses at
+most the batch in progress. Each line repeats its row's number and a digest of the row;
+the same command goes on behind the rows already there, and refuses an output that
+belongs to other data.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any, cast
+
+from lmql_like.errors import LmqlLikeError, QueryError
+from lmql_like.language.parameters import parse_argument
+from lmql_like.language.program import Program
+from lmql_like.runtime.model import LanguageModel
+from lmql_like.runtime.results import Result
+from lmql_like.runtime.run import run_program
+
+__all__ = ["DataRun"]
+
+
+@dataclass(frozen=True)
+class _Row:
+    """An input row: its arguments, or what is wrong with it."""
+
+    number: int
+    digest: str
+    arguments: Mapping[str, Any]
+    error: LmqlLikeError | None = None
+
+
+class DataRun:
+    """A query over a data file, perhaps already begun.
+
+    Args:
+        program: the query.
+        data: the input file; `.csv` is read as such, anything else as JSON lines.
+        output: the result file; made if it does not exist, continued if it does.
+        defaults: arguments for columns that the data does not have.
+
+    Attributes:
+        n_rows: rows of the input.
+        n_done: rows whose results were there before.
+        statuses: how many rows ended how, those done before included.
+
+    Raises:
+        QueryError: Q406 for a data file that cannot be read, Q407 for an output file that
+            cannot be written or belongs to other data.
+    """
+
+    def __init__(
+        self, program: Program, data: Path, output: Path, *, defaults: Mapping[str, Any]
+    ) -> None:
+        self._program = program
+        self._output = output
+        rows = list(_read_rows(program, data, defaults))
+        self.statuses: Counter[str] = Counter()
+        done = self._read_done(rows)
+        self._left = [row for row in rows if row.number not in done]
+        self.n_rows = len(rows)
+        self.n_done = len(done)
+
+    @property
+    def n_left(self) -> int:
+        """Rows still to be run."""
+        return len(self._left)
+
+    def run(
+        self,
+        model: LanguageModel | None,
+        *,
+        decoder: str | None = None,
+        seed: int | None = None,
+        batch_size: int = 32,
+    ) -> Iterator[int]:
+        """Run the rows that are left; yield the number of rows written, batch by batch.
+
+        Raises:
+            RunError: the decoder call is wrong.
+            ModelError: the model cannot go on; what was written stays.
+        """
+        if not self._left or model is None:
+            return
+        seed = 0 if seed is None else seed  # a run that is resumed must draw the same samples
+        with self._open() as file:
+            for start in range(0, len(self._left), batch_size):
+                batch = self._left[start : start + batch_size]
+                for row, result in self._results(batch, model, decoder, seed):
+                    self.statuses[result["status"]] += 1
+                    line = {"row": row.number, "digest": row.digest, **result}
+                    file.write(json.dumps(line, ensure_ascii=False) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+                yield len(batch)
+
+    def _results(
+        self, batch: list[_Row], model: LanguageModel, decoder: str | None, seed: int
+    ) -> Iterator[tuple[_Row, dict[str, Any]]]:
+        """Yield each row of a batch with its best result; stretches of good rows run together."""
+        for _, stretch in groupby(enumerate(batch), lambda item: _stretch_key(*item)):
+            rows = [row for _, row in stretch]
+            if rows[0].error is not None:
+                for row in rows:
+                    error = cast("LmqlLikeError", row.error)
+                    yield row, {"status": "error", "error": error.render()}
+                continue
+            results = run_program(
+                self._program,
+                [row.arguments for row in rows],
+                model=model,
+                decoder=decoder,
+                seed=seed,
+                max_rows=max(32, len(rows)),
+                first_index=rows[0].number,
+            )
+            by_input: dict[int, list[Result]] = {}
+            for result in results:
+                by_input.setdefault(result.input_index, []).append(result)
+            for row in rows:
+                best, *others = by_input[row.number]
+                line = best.to_json()
+                if others:
+                    line["others"] = [other.to_json() for other in others]
+                yield row, line
+
+    def _open(self) -> Any:
+        try:
+            return self._output.open("a", encoding="utf-8")
+        except OSError as error:
+            raise QueryError(
+                "Q407", f"the output file '{self._output}' cannot be written: {error.strerror}"
+            ) from error
+
+    def _read_done(self, rows: list[_Row]) -> set[int]:
+        """Return the numbers of rows that have a result; cut off a line that was never finished."""
+        if not self._output.exists():
+            return set()
+        digests = {row.number: row.digest for row in rows}
+        done: set[int] = set()
+        try:
+            content = self._output.read_bytes()
+            whole = content.rfind(b"\n") + 1
+            if whole < len(content):
+                with self._output.open("r+b") as file:
+                    file.truncate(whole)
+        except OSError as error:
+            raise QueryError(
+                "Q407", f"the output file '{self._output}' cannot be read: {error.strerror}"
+            ) from error
+        for line_number, line in enumerate(content[:whole].splitlines(), start=1):
+            try:
+                entry = json.loads(line)
+                number, digest, status = entry["row"], entry["digest"], entry["status"]
+            except (ValueError, KeyError, TypeError):
+                raise self._foreign(line_number) from None
+            if digests.get(number) != digest:
+                raise self._foreign(line_number)
+            done.add(number)
+            self.statuses[status] += 1
+        return done
+
+    def _foreign(self, line_number: int) -> QueryError:
+        return QueryError(
+            "Q407",
+            f"line {line_number} of '{self._output}' is no result of this data file",
+            help="name another output file, or delete this one",
+        )
+
+
+def _stretch_key(position: int, row: _Row) -> tuple[bool, int]:
+    """Rows of a run must be consecutive: samples are drawn by row number."""
+    return (row.error is not None, row.number - position)
+
+
+def _read_rows(program: Program, data: Path, defaults: Mapping[str, Any]) -> Iterator[_Row]:
+    read = _read_csv if data.suffix.lower() == ".csv" else _read_json_lines
+    try:
+        for number, (raw, values, error) in enumerate(read(program, data)):
+            digest = hashlib.sha256(raw.encode()).hexdigest()[:16]
+            yield _Row(number, digest, {**defaults, **values}, error)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise QueryError("Q406", f"the data file '{data}' cannot be read: {reason}") from error
+
+
+_Parsed = tuple[str, Mapping[str, Any], LmqlLikeError | None]
+
+
+def _read_json_lines(program: Program, data: Path) -> Iterator[_Parsed]:
+    del program  # JSON has types of its own
+    with data.open(encoding="utf-8") as file:
+        for line_number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                values = json.loads(line)
+            except ValueError as error:
+                problem = f"line {line_number} of '{data}' is not JSON: {error}"
+                yield line, {}, QueryError("Q406", problem)
+                continue
+            if isinstance(values, dict):
+                yield line, values, None
+            else:
+                problem = f"line {line_number} of '{data}' is no JSON object"
+                yield line, {}, QueryError("Q406", problem)
+
+
+def _read_csv(program: Program, data: Path) -> Iterator[_Parsed]:
+    known = {parameter.name: parameter for parameter in program.parameters}
+    with data.open(encoding="utf-8-sig", newline="") as file:
+        for record in csv.DictReader(file, restkey="", restval=None):
+            raw = json.dumps(record, ensure_ascii=False)
+            try:
+                values = {
+                    name: parse_argument(known[name], text) if name in known else text
+                    for name, text in record.items()
+                    if text is not None
+                }
+            except LmqlLikeError as error:
+                yield raw, {}, error
+                continue
+            yield raw, values, None
