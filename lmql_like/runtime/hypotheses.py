@@ -15,7 +15,7 @@ from lmql_like.grammars.masker import MaskerState
 from lmql_like.runtime.interpreter import Done, Fill, Hole
 from lmql_like.runtime.masking import Recognizer
 
-__all__ = ["Hypothesis", "OpenHole", "Segment", "Status"]
+__all__ = ["Hypothesis", "OpenHole", "Segment", "Status", "incomplete_tail"]
 
 Status = str  # "complete" | "truncated" | "dead-end"
 
@@ -120,3 +120,15 @@ class Hypothesis:
     def text(self) -> str:
         """The whole text; a character that is not whole yet is left out."""
         return self.data.decode("utf-8", errors="ignore")
+
+
+def incomplete_tail(data: bytes) -> int:
+    """Return how many bytes at the end of UTF-8 text belong to a character cut short."""
+    for length in range(1, min(4, len(data)) + 1):
+        byte = data[-length]
+        if byte < 0x80:
+            return 0
+        if byte >= 0xC0:
+            size = 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
+            return 0 if length >= size else length
+    return 0

@@ -26,7 +26,7 @@ from dataclasses import replace
 from typing import Any
 
 from lmql_like.errors import GrammarError
-from lmql_like.runtime.hypotheses import Hypothesis, OpenHole, Segment
+from lmql_like.runtime.hypotheses import Hypothesis, OpenHole, Segment, incomplete_tail
 from lmql_like.runtime.interpreter import Done, Hole, Interpreter
 from lmql_like.runtime.masking import MaskRow, MaskTable, Recognizer, recognizer_for
 from lmql_like.runtime.model import LanguageModel
@@ -174,7 +174,8 @@ class Stepper:
         room = self._limit - len(hypothesis.ids)
         if room <= 0:
             return replace(hypothesis, status="truncated")
-        forced = masker.forced_bytes(hole.state)
+        # Inside a character the mask knows better than the tokenizer.
+        forced = b"" if incomplete_tail(hole.raw) else masker.forced_bytes(hole.state)
         if forced:
             run = self._forced_tokens(hole, forced)[:room]
             if run:

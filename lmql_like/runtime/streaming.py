@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lmql_like.runtime.hypotheses import Hypothesis, Segment
+from lmql_like.runtime.hypotheses import Hypothesis, Segment, incomplete_tail
 
 __all__ = ["TextEvent", "TextStream"]
 
@@ -54,7 +54,7 @@ class TextStream:
         for hypothesis in hypotheses[1:]:
             other = b"".join(segment.data for segment in _certain_segments(hypothesis))
             agreed = agreed[: _common_length(agreed, other)]
-        whole = len(agreed) - _incomplete_tail(agreed)
+        whole = len(agreed) - incomplete_tail(agreed)
         return self._send(first, whole)
 
     def _send(self, segments: Sequence[Segment], end: int) -> list[TextEvent]:
@@ -89,15 +89,3 @@ def _common_length(left: bytes, right: bytes) -> int:
         else:
             high = middle - 1
     return low
-
-
-def _incomplete_tail(data: bytes) -> int:
-    """Return how many bytes at the end of UTF-8 text belong to a character cut short."""
-    for length in range(1, min(4, len(data)) + 1):
-        byte = data[-length]
-        if byte < 0x80:
-            return 0
-        if byte >= 0xC0:
-            size = 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
-            return 0 if length >= size else length
-    return 0

@@ -6,6 +6,7 @@ arguments to what comes next: `ask(text, name, formula, follow)` or `end(text, v
 
 from types import SimpleNamespace
 
+from lmql_like.grammars.formulas import one_of
 from lmql_like.runtime.interpreter import Done, Fill, Hole
 from lmql_like.runtime.run import Run
 from lmql_like.runtime.search.decoders import parse_decoder
@@ -59,3 +60,15 @@ def start_script(script, inputs=({},), *, model, decoder="argmax", seed=0, **opt
         seed=seed,
         **{"raises": len(inputs) == 1, **options},
     )
+
+
+def with_formulas(script):
+    """Return a script whose constraints, sets of texts, are formulas."""
+
+    def converted(values, arguments):
+        step = script(values, arguments)
+        if step[0] == "end":
+            return step
+        return (*step[:3], one_of(sorted(step[3])), step[4])
+
+    return converted

@@ -139,9 +139,7 @@ class Reference:
             return replace(path, status="truncated", hole=None)
         if not encoded:
             return replace(path, status="dead-end", hole=None)
-        return replace(
-            path, hole=(name, encoded, follow.encode(), b""), first=len(path.ids)
-        )
+        return replace(path, hole=(name, encoded, follow.encode(), b""), first=len(path.ids))
 
     def _settle(self, path):
         while not path.status:
@@ -171,6 +169,10 @@ class Reference:
         return path
 
     def _forced_run(self, texts, raw):
+        try:
+            raw.decode()
+        except UnicodeDecodeError:
+            return []
         going = [text for text in texts if text.startswith(raw)]
         forced = b""
         while raw + forced not in texts:
@@ -192,9 +194,7 @@ class Reference:
 
     def _close(self, path):
         name, _, _, raw = path.hole
-        return self._next(
-            replace(path, values=(*path.values, (name, raw.decode())), hole=None)
-        )
+        return self._next(replace(path, values=(*path.values, (name, raw.decode())), hole=None))
 
 
 def _best_first(paths):

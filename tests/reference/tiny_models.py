@@ -90,8 +90,8 @@ def tiny_tokenizer():
     tokenizer.add_special_tokens(["<|end|>", "<|pad|>"])
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
-        bos_token="<|end|>",
-        eos_token="<|end|>",
-        pad_token="<|pad|>",
+        bos_token="<|end|>",  # noqa: S106
+        eos_token="<|end|>",  # noqa: S106
+        pad_token="<|pad|>",  # noqa: S106
         padding_side="left",
     )
