@@ -289,7 +289,8 @@ class ConditionReader:
                     source=self.source,
                     span=test.span,
                     label=f"the tokens of '{test.subject}' are unknown once it is filled",
-                    help="and it to the rest of the where-clause, or count characters with len",
+                    help="join it to the rest of the where-clause with 'and', or count "
+                    "characters with len",
                 )
 
     def _refuse(self, tree: ast.expr, hint: str = "") -> NoReturn:
@@ -341,7 +342,7 @@ class ConditionReader:
             source=self.source,
             span=span_of(self.source, place),
             label="whether to cut the phrase off would be open",
-            help="and it to the rest of the where-clause, or use STOPS_AT",
+            help="join it to the rest of the where-clause with 'and', or use STOPS_AT",
         )
 
 
@@ -404,4 +405,16 @@ def check_literals(source: Source, constraint: Constraint) -> None:
                 help=error.hint,
             ) from None
         except GrammarError as error:
-            raise error.located(source, test.operand.span) from None
+            raise _at_operand(source, test.operand, error) from None
+
+
+def _at_operand(source: Source, operand: Code, error: GrammarError) -> GrammarError:
+    """Return the error of a written-out pattern, at its place in the query."""
+    span, written = operand.span, source.slice(operand.span)
+    pattern = error.source.text if error.source else ""
+    if pattern and error.span and written.count(pattern) == 1:
+        start = span.start + written.index(pattern)
+        span = Span(start + error.span.start, start + max(error.span.end, error.span.start + 1))
+    return GrammarError(
+        error.code, error.message, source=source, span=span, label=error.label, help=error.help
+    )

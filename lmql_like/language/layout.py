@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from lmql_like.errors import QueryError, did_you_mean
 from lmql_like.language.decoders import DECODERS, LATER_DECODERS
 from lmql_like.language.lexemes import Kind, Lexeme, keyword
-from lmql_like.language.lines import Line, clause_starts, skip_prompt
+from lmql_like.language.lines import CLAUSE_WORDS, Line, clause_starts, skip_prompt
 from lmql_like.source import Source, Span
 
 __all__ = ["Terminal", "lay_out"]
@@ -156,7 +156,7 @@ def _is_decoder(
 ) -> bool:
     """Tell whether a line is a decoder clause by its syntax, not just by its first word."""
     word = line.lexemes[0]
-    if word.kind is not Kind.NAME or python.iskeyword(word.text):
+    if word.kind is not Kind.NAME or python.iskeyword(word.text) or word.is_word(*CLAUSE_WORDS):
         return False
     end = 1
     if len(line.lexemes) > 1 and line.lexemes[1].is_operator("("):
@@ -170,7 +170,7 @@ def _is_decoder(
     has_body = end < len(line.lexemes) and skip_prompt(line.lexemes, end) > end
     if has_body and not python.issoftkeyword(word.text):
         return known or _blame_decoder(word, source)
-    if end != len(line.lexemes) or (end == 1 and line.lexemes[0].is_word("where", "from")):
+    if end != len(line.lexemes):
         return False
     if has_block:
         return known or _blame_decoder(word, source)

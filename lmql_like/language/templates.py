@@ -160,6 +160,17 @@ class _TemplateReader:
         return conversion
 
     def _check_interpolation(self, code: str, spec: list[Part], whole: Span) -> None:
+        """Raise for roles, and for braces that are rather characters of the prompt."""
+        is_dictionary = bool(spec) and code.strip()[:1] in ("'", '"')
+        if is_dictionary or any(isinstance(part, Text) and "[" in part.text for part in spec):
+            raise QueryError(
+                "Q013",
+                "these braces hold no expression and format",
+                source=self.source,
+                span=whole,
+                label="read as {expression:format}",
+                help="write {{ and }} for the braces of a JSON text",
+            )
         if code.strip():
             return
         role = "".join(part.text for part in spec if isinstance(part, Text))

@@ -134,11 +134,14 @@ class Copier:
         return copied
 
     def _copy_object(self, value: Any) -> Any:
+        """Copy by the object's own rules; what fails leaves no trace in the memory."""
         trial = dict(self._memo)
         try:
             copied = copy.deepcopy(value, trial)
         except Exception:  # noqa: BLE001 - an object's own copying may raise anything
             return self._remember(value, value)
+        # `deepcopy` keeps a list under the id of its memory; that id must stay taken.
+        self._alive.append(trial)
         self._memo.update(trial)
         return self._remember(value, copied)
 

@@ -184,18 +184,32 @@ def programs(draw):
     return PRELUDE + "H = K = ''\n" + query, PRELUDE + "H = K = ''\n" + python
 
 
+class NoAnswerLeft(BaseException):
+    """The plain twin asks for a hole's text, and there is none."""
+
+
 def run_python(text, answers):
     """Run the plain twin; return what a query's run is compared by."""
-    said, answers = [], iter(answers)
-    scope = {"say": said.append, "ask": lambda: next(answers)}
+    said, stopped, answers = [], [], list(answers)
+
+    def ask():
+        if answers:
+            return answers.pop(0)
+        stopped.append("".join(said))
+        raise NoAnswerLeft
+
+    scope = {"say": said.append, "ask": ask}
     exec(f"def main():\n{indent(text)}\n    return None", scope)  # noqa: S102 - our own text
+    result = "done", None, None
     try:
         value = scope["main"]()
-    except StopIteration:
-        return "more", "".join(said), None
+        result = "done", "".join(said), value
+    except NoAnswerLeft:
+        pass
     except Exception as error:  # noqa: BLE001 - whatever the program raises is compared
-        return type(error).__name__, None, None
-    return "done", "".join(said), value
+        result = type(error).__name__, None, None
+    # A query without an answer stops for good: its `finally` blocks never run.
+    return ("more", stopped[0], None) if stopped else result
 
 
 def run_query(interpreter, answers):
