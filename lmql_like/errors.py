@@ -70,6 +70,7 @@ CODES: dict[str, str] = {
     "Q208": "an operator is given the wrong kind of value",
     "Q209": "a condition reads a hole that is filled later",
     "Q210": "tokens are counted in a condition over several holes",
+    "Q211": "no text can fill a hole",
     # Q3: decoders and clauses
     "Q301": "there is no such decoder",
     "Q302": "a decoder is not supported yet",

@@ -1,0 +1,83 @@
+"""Refuse holes that no text can fill, as far as that shows before the query runs.
+
+Constraints whose operands are all written out, and that are about one hole only, are
+bound at once and compiled; an empty automaton is an error. Constraints that read
+variables or other holes are checked when the hole begins (a dead end, if none fits).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import reduce
+
+from lmql_like.errors import GrammarError, QueryError
+from lmql_like.grammars.compiler import compile_formula
+from lmql_like.grammars.formulas import TRUE, Formula
+from lmql_like.language.constraints import Binding, Constraint, Given, OperandError, Relation
+from lmql_like.language.program import HoleCall
+from lmql_like.source import Source, Span
+
+__all__ = ["check_satisfiable"]
+
+
+def check_satisfiable(hole_calls: Iterable[HoleCall], source: Source) -> None:
+    """Check the holes of a program.
+
+    Raises:
+        QueryError: Q211 where no text can fill a hole, Q208 for an operand of the wrong kind.
+        GrammarError: G1 and G2 for patterns and limits, at the constraint.
+    """
+    checked: set[tuple[Formula, ...]] = set()
+    for call in hole_calls:
+        known = [c for c in call.constraints if _is_known(c, call.name)]
+        if not known:
+            continue
+        formulas = tuple(_bind(constraint, call.name, source) for constraint in known)
+        if formulas in checked:
+            continue
+        checked.add(formulas)
+        _check(call, known, formulas, source)
+
+
+def _check(
+    call: HoleCall, known: list[Constraint], formulas: tuple[Formula, ...], source: Source
+) -> None:
+    span = reduce(Span.to, (constraint.span for constraint in known))
+    try:
+        is_empty = compile_formula(reduce(lambda a, b: a & b, formulas, TRUE)).is_empty()
+    except GrammarError as error:
+        raise error.located(source, span) from None
+    if is_empty:
+        raise QueryError(
+            "Q211",
+            f"no text can fill the hole '{call.name}'",
+            source=source,
+            span=known[0].span if len(known) == 1 else span,
+            label="these conditions exclude each other" if len(known) > 1 else "never true",
+        )
+
+
+def _bind(constraint: Constraint, hole: str, source: Source) -> Formula:
+    binding = Binding(hole, lambda code: code.literal, lambda name: name)
+    try:
+        return constraint.bind(binding)
+    except OperandError as error:
+        raise QueryError(
+            "Q208",
+            error.message,
+            source=source,
+            span=error.span,
+            label="wrong kind of value",
+            help=error.hint,
+        ) from None
+    except GrammarError as error:
+        raise error.located(source, constraint.span) from None
+
+
+def _is_known(constraint: Constraint, hole: str) -> bool:
+    """Tell whether a constraint is about this hole only and reads nothing."""
+    if isinstance(constraint, (Given, Relation)) or constraint.holes != {hole}:
+        return False
+    if constraint.parts:
+        return all(_is_known(part, hole) for part in constraint.parts)
+    return all(test.operand.is_literal for test in constraint.tests())
