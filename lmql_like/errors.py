@@ -112,6 +112,7 @@ CODES: dict[str, str] = {
     "R202": "the decoder has no such parameter",
     "R203": "a decoder parameter has a value it does not accept",
     "R204": "the text is not a decoder call",
+    "R205": "the program fills holes without end and writes nothing",
     # M1: loading a model
     "M101": "the model does not exist",
     "M102": "the model's folder has no usable configuration",

@@ -23,6 +23,7 @@ from lmql_like.runtime.model import LanguageModel, ModelState
 __all__ = ["Batch", "Feed"]
 
 _MAX_LOGIT_BYTES = 256 * 2**20
+_MIN_SHARED = 64  # tokens that reading a common beginning once must save to be worth a pass
 _MAX_GAP = 32  # unscored tokens this far apart from the last one are fed in a pass of their own
 
 
@@ -121,7 +122,7 @@ class Batch:
         shared = arriving[0].ids
         for hypothesis in arriving[1:]:
             shared = shared[: _common_length(shared, hypothesis.ids)]
-        if len(arriving) == 1 or len(shared) < 2:
+        if (len(arriving) - 1) * len(shared) < _MIN_SHARED:
             self._read = [()]
             return
         began = time.perf_counter()

@@ -25,15 +25,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from lmql_like.errors import GrammarError
+from lmql_like.errors import GrammarError, RunError
 from lmql_like.runtime.hypotheses import Hypothesis, OpenHole, Segment, incomplete_tail
-from lmql_like.runtime.interpreter import Done, Hole, Interpreter
+from lmql_like.runtime.interpreter import Done, Fill, Hole, Interpreter
 from lmql_like.runtime.masking import MaskRow, MaskTable, Recognizer, recognizer_for
 from lmql_like.runtime.model import LanguageModel
 from lmql_like.runtime.token_index import TokenIndex, token_index
 from lmql_like.source import Source
 
 __all__ = ["Stepper"]
+
+_MAX_IDLE = 20_000  # moves in a row, two for a hole, that add no token
 
 
 class Stepper:
@@ -115,7 +117,12 @@ class Stepper:
         return self._index
 
     def _settle(self, hypothesis: Hypothesis) -> Hypothesis:
+        length, n_idle = len(hypothesis.ids), 0
         while hypothesis.status is None and not hypothesis.is_closing:
+            n_idle = n_idle + 1 if len(hypothesis.ids) == length else 0
+            length = len(hypothesis.ids)
+            if n_idle > _MAX_IDLE:
+                raise self._endless(hypothesis)
             if hypothesis.open_hole is None:
                 hypothesis = self._enter(hypothesis)
                 continue
@@ -124,6 +131,16 @@ class Stepper:
                 return hypothesis
             hypothesis = moved
         return hypothesis
+
+    def _endless(self, hypothesis: Hypothesis) -> RunError:
+        step = hypothesis.step
+        return RunError(
+            "R205",
+            f"the program filled {_MAX_IDLE // 2} holes in a row without writing anything",
+            source=self._source,
+            span=step.hole.span if isinstance(step, Fill) else None,
+            help="does a loop never end?",
+        )
 
     def _enter(self, hypothesis: Hypothesis) -> Hypothesis:
         """Append the literal text in front of the next hole and open it, or complete."""

@@ -6,16 +6,20 @@ Weights come from safetensors files only: a pickle can run code.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
 )
+from transformers.utils import logging
 
 from lmql_like.errors import ModelError, did_you_mean
 
@@ -207,7 +211,8 @@ def _check_config(source: str, config: Any, *, trust_remote_code: bool) -> None:
     has_own_code = "AutoModelForCausalLM" in (getattr(config, "auto_map", None) or {})
     if has_own_code and not trust_remote_code and type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
         raise _remote_code(source)
-    if not has_own_code and type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+    is_encoder = any(name.endswith("MaskedLM") for name in config.architectures or ())
+    if is_encoder or (not has_own_code and type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING):
         raise ModelError(
             "M113",
             f"'{source}' is no causal language model ({config.model_type})",
@@ -248,18 +253,39 @@ def _read_weights(source: str, config: Any, options: dict[str, Any]) -> Any:
             not fit or a package missing, and as `_from_os_error`.
     """
     try:
-        return AutoModelForCausalLM.from_pretrained(
-            source, config=config, use_safetensors=True, **options
-        )
+        with _no_progress_bar():
+            model, info = AutoModelForCausalLM.from_pretrained(
+                source, config=config, use_safetensors=True, output_loading_info=True, **options
+            )
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise _out_of_memory(source) from error
     except OSError as error:
         raise _from_os_error(source, error) from error
-    except (RuntimeError, ValueError, ImportError) as error:
+    except (RuntimeError, ValueError, ImportError, SafetensorError) as error:
         if "DefaultCPUAllocator" in str(error):
             raise _out_of_memory(source) from error
         first = (str(error).strip().splitlines() or [""])[0]
         raise ModelError("M114", f"the weights of '{source}' cannot be loaded: {first}") from error
+    lacking = sorted(map(str, [*info["missing_keys"], *info["mismatched_keys"]]))
+    if lacking:  # transformers would fill them with random numbers
+        raise ModelError(
+            "M114",
+            f"the weights of '{source}' lack {len(lacking)} that its configuration names, "
+            f"such as {lacking[0]}",
+        )
+    return model
+
+
+@contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    """Keep transformers from writing to the terminal."""
+    was_enabled = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            logging.enable_progress_bar()
 
 
 def _from_os_error(source: str, error: OSError) -> ModelError:

@@ -1,5 +1,6 @@
 """Searches find what plain loops over every token find, on random scripts."""
 
+import itertools
 import math
 
 import pytest
@@ -57,7 +58,7 @@ def assert_same(results, paths):
     # Equal log-probabilities may come in any order.
     ours = sorted((round(r.logprob, 2), r.text, r.token_ids) for r in results)
     theirs = sorted((round(p.logprob, 2), p.text.decode(errors="ignore"), p.ids) for p in paths)
-    gaps = [a.logprob - b.logprob for a, b in zip(paths, paths[1:], strict=False)]
+    gaps = [a.logprob - b.logprob for a, b in itertools.pairwise(paths)]
     if not any(gap < 1e-2 for gap in gaps):
         assert [item[1:] for item in ours] == [item[1:] for item in theirs]
 
@@ -76,7 +77,7 @@ def test_a_wide_beam_finds_the_best_of_everything(script, model):
 @given(scripts(), models, st.integers(2, 4))
 def test_a_narrow_beam_keeps_what_the_naive_one_keeps(script, model, n):
     paths = Reference(script, model).beam(n)
-    near = [a.logprob - b.logprob for a, b in zip(paths, paths[1:], strict=False)]
+    near = [a.logprob - b.logprob for a, b in itertools.pairwise(paths)]
     if any(gap < 1e-4 for gap in near):
         return
     results = run_script(with_formulas(script), model=model, decoder=f"beam(n={n})")

