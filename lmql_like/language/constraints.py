@@ -97,6 +97,13 @@ class Constraint(ABC):
         """The holes that have to be filled, or begin, before this can be bound."""
         return frozenset[str]().union(*(part.holes for part in self.parts))
 
+    def can_begin(self, hole: str) -> bool:
+        """Tell whether this can be bound when a hole begins.
+
+        It cannot where an operand reads the hole: then it waits for its own subject.
+        """
+        return all(part.can_begin(hole) for part in self.parts)
+
     @abstractmethod
     def bind(self, binding: Binding) -> Formula:
         """Return what this demands of the text of the hole that begins.
@@ -193,6 +200,10 @@ class Test(Constraint):
     def holes(self) -> frozenset[str]:
         """The subject and the holes that the operand reads."""
         return self.reads | {self.subject}
+
+    def can_begin(self, hole: str) -> bool:
+        """Tell whether no operand reads the hole."""
+        return hole not in self.reads
 
     def tests(self) -> Iterator[Test]:
         """Yield this test."""
@@ -422,7 +433,8 @@ class CountIs(Test):
 
     def _bound(self, value: Any) -> int:
         if not isinstance(value, int) or isinstance(value, bool):
-            raise self.refuse(value, "a whole number")
+            hint = "convert it with int(...), or declare the type of the argument"
+            raise self.refuse(value, "a whole number", hint if isinstance(value, str) else "")
         return value
 
     def bind(self, binding: Binding) -> Formula:
@@ -446,6 +458,10 @@ class Relation(Constraint):
     def parts(self) -> tuple[Constraint, ...]:
         """The readings."""
         return self.readings
+
+    def can_begin(self, hole: str) -> bool:
+        """Tell whether a reading has the hole as its subject, or none reads it."""
+        return hole not in self.holes or any(test.subject == hole for test in self.readings)
 
     def bind(self, binding: Binding) -> Formula:
         """Bind the reading whose subject begins; any of them if none does."""

@@ -160,7 +160,8 @@ def _end_of_plain_string(text: str, offset: int, quote: str, limit: int) -> int 
 
 def _end_of_fstring(text: str, offset: int, quote: str, limit: int) -> int | None:
     """Return the end of an f-string, skipping the strings inside its braces."""
-    stop = re.compile(rf"\\.|{{{{|}}}}|[{{}}]|{quote}|\n", re.DOTALL)
+    outside = re.compile(rf"\\.|{{{{|}}}}|[{{}}]|{quote}|\n", re.DOTALL)
+    inside = re.compile(rf"\\.|[{{}}]|{quote}|\n", re.DOTALL)
     depth = 0
     while offset < limit:
         if depth and (start := _STRING_START.match(text, offset, limit)):
@@ -169,7 +170,7 @@ def _end_of_fstring(text: str, offset: int, quote: str, limit: int) -> int | Non
                 return None
             offset = end
             continue
-        found = stop.match(text, offset, limit)
+        found = (inside if depth else outside).match(text, offset, limit)
         if found is None:
             offset += 1
             continue
@@ -178,5 +179,5 @@ def _end_of_fstring(text: str, offset: int, quote: str, limit: int) -> int | Non
         if found[0] == "\n" and len(quote) == 1:
             return None
         depth = max(0, depth + {"{": 1, "}": -1}.get(found[0], 0))
-        offset = found.end() if not (depth and len(found[0]) == 2) else offset + 1
+        offset = found.end()
     return None

@@ -86,26 +86,32 @@ class StatementReader:
     def _is_string(self, value: ast.expr) -> bool:
         """Tell whether a value is a prompt string; raise where it nearly is one."""
         if isinstance(value, ast.JoinedStr):
-            raise QueryError(
-                "Q014",
+            raise self._foreign_string(
+                value,
+                "f",
                 "an f-string where a prompt string is expected",
-                source=self.source,
-                span=Span(span_of(self.source, value).start, span_of(self.source, value).start + 1),
-                label="the f",
-                help="leave out the f: prompt strings interpolate {expressions} themselves",
+                "leave out the f: prompt strings interpolate {expressions} themselves",
             )
         if not isinstance(value, ast.Constant):
             return False
         if isinstance(value.value, bytes):
-            raise QueryError(
-                "Q015",
+            raise self._foreign_string(
+                value,
+                "b",
                 "bytes where a prompt string is expected",
-                source=self.source,
-                span=Span(span_of(self.source, value).start, span_of(self.source, value).start + 1),
-                label="the b",
-                help="leave out the b: a prompt is text",
+                "leave out the b: a prompt is text",
             )
         return isinstance(value.value, str)
+
+    def _foreign_string(self, value: ast.expr, letter: str, message: str, hint: str) -> QueryError:
+        """Return the error for a literal with a prefix that no prompt string has."""
+        literals = [
+            x for x in self._literals(value) if letter in x.text.lower().split(x.text[-1])[0]
+        ]
+        start = (literals or self._literals(value))[0].span.start
+        code = {"f": "Q014", "b": "Q015"}[letter]
+        span, label = Span(start, start + 1), f"the {letter}"
+        return QueryError(code, message, source=self.source, span=span, label=label, help=hint)
 
     def _read_prompt(self, value: ast.expr) -> Prompt:
         literals = self._literals(value)

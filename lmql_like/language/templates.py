@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import re
+import warnings
 from collections.abc import Sequence
 
 from lmql_like.errors import QueryError
@@ -63,6 +64,14 @@ def _merge_texts(parts: Sequence[Part]) -> list[Part]:
     return merged
 
 
+def _unescaped(escape: str) -> str:
+    """Return what an escape sequence of a string literal stands for."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # an unknown escape is its own two characters
+        quote = '"' if escape == "\\'" else "'"
+        return str(ast.literal_eval(f"{quote * 3}{escape}{quote * 3}"))
+
+
 class _TemplateReader:
     """Reads one literal from left to right; `offset` is the next character's place."""
 
@@ -104,7 +113,7 @@ class _TemplateReader:
         escape = None if self.is_raw else _ESCAPE.match(self.text, start, self.end)
         if escape:
             self.offset = escape.end()
-            value = ast.literal_eval(f"'''{escape[0]}'''") if escape[0] != "\\'" else "'"
+            value = _unescaped(escape[0])
         elif char == "\r" and self.text.startswith("\n", start + 1):
             self.offset, value = start + 2, "\n"
         else:

@@ -20,11 +20,13 @@ from __future__ import annotations
 import asyncio
 import builtins
 import inspect
+import sys
 import weakref
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import singledispatchmethod
+from types import CodeType
 from typing import Any
 
 from lmql_like.errors import GrammarError, LmqlLikeError, RunError
@@ -36,7 +38,7 @@ from lmql_like.language.lowering import CASE, ITEM
 from lmql_like.language.parameters import bind_arguments
 from lmql_like.language.program import HoleCall, Inset, Instruction, Program
 from lmql_like.runtime.program_state import Copier, Manager, ProgramState, begin_iteration
-from lmql_like.source import Span
+from lmql_like.source import Source, Span
 
 __all__ = ["Done", "Fill", "Hole", "Interpreter", "Step"]
 
@@ -128,7 +130,8 @@ class Interpreter:
             RunError: where the author's code raises, or the text has no value of the
                 hole's type.
         """
-        step = self.program.instructions[state.counter]
+        instructions = self.program.instructions
+        step = instructions[state.counter] if state.counter < len(instructions) else None
         if not isinstance(step, ir.Ask):
             raise RunError("R106", "the program is done and waits for no hole")
         hole = step.hole
@@ -262,14 +265,25 @@ class _Run:
             "R101",
             f"{type(error).__name__}: {message}" if message else type(error).__name__,
             source=self.program.source,
-            span=step.span,
+            span=self._place_of(error) or step.span,
             label="raised here",
         ) from error
+
+    def _place_of(self, error: BaseException) -> Span | None:
+        """Return the innermost place of the program's text that an exception passed."""
+        source, place = self.program.source, None
+        trace = error.__traceback__
+        while trace is not None:
+            code = trace.tb_frame.f_code
+            if trace.tb_frame.f_globals is self.names and code.co_filename == source.name:
+                place = _span_at(source, code, trace.tb_lasti, trace.tb_lineno)
+            trace = trace.tb_next
+        return place
 
     # Holes
 
     def _wait(self, step: ir.Ask) -> Fill:
-        """Bind the constraints of the hole that begins."""
+        """Bind the constraints of the hole that begins; let the others wait."""
         hole = step.hole
         pending = [c for c in self.start.pending if c not in hole.constraints]
         later: list[Constraint] = []
@@ -277,13 +291,18 @@ class _Run:
         for constraint in (*hole.constraints, *pending):
             if constraint.holes and hole.name not in constraint.holes:
                 later.append(constraint)
-            elif all(name == hole.name or name in self.names for name in constraint.holes):
+            elif self._is_ready(constraint, hole):
                 formula = formula & self._bind(constraint, hole)
             else:
                 self._check_later(constraint, hole)
                 later.append(constraint)
         state = self._state(self.counter, tuple(later))
         return Fill(state, self.text, Hole(hole.name, formula, hole.follow, hole.span))
+
+    def _is_ready(self, constraint: Constraint, hole: HoleCall) -> bool:
+        """Tell whether a constraint can be bound now that a hole begins."""
+        filled = all(name == hole.name or name in self.names for name in constraint.holes)
+        return filled and constraint.can_begin(hole.name)
 
     def _check_later(self, constraint: Constraint, hole: HoleCall) -> None:
         """Raise where a constraint cannot wait for the hole that it reads."""
@@ -468,6 +487,19 @@ class _Run:
     def _(self, step: ir.Return) -> None:
         self.value = None if step.slot is None else self.slots[step.slot]
         raise _Return
+
+
+def _span_at(source: Source, code: CodeType, instruction: int, line: int) -> Span:
+    """Return the place of an instruction of a code object; its line where Python knows no more."""
+    if sys.version_info >= (3, 11):
+        positions = list(code.co_positions())[instruction // 2]
+        first, last, start, end = positions
+        if first is not None and last is not None and start is not None and end is not None:
+            return Span(source.offset(first, start + 1), source.offset(last, end + 1))
+    text = source.line_text(line)
+    indent = len(text) - len(text.lstrip())
+    start_of_line = source.offset(line, 1)
+    return Span(start_of_line + indent, start_of_line + len(text.rstrip()))
 
 
 class _Awaiter:
