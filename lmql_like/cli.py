@@ -93,6 +93,7 @@ def run(
     """
     program = _compile(file, code)
     arguments = _arguments(program, args)
+    _check_decoder(decoder)
     if data is not None:
         _run_data(program, arguments, data, output, decoder, seed, batch_size, model_options)
         return
@@ -112,7 +113,7 @@ def _compile(file: str | None, code: str | None) -> Program:
     if code is not None:
         return compile_query(code, name="<command line>")
     if file == "-":
-        return compile_query(click.get_text_stream("stdin").read(), name="<stdin>")
+        return compile_query(sys.stdin.read(), name="<stdin>")
     return compile_query(read_query_file(cast("str", file)), name=cast("str", file))
 
 
@@ -134,6 +135,14 @@ def _arguments(program: Program, args: Sequence[str]) -> dict[str, Any]:
             )
         arguments[name] = parse_argument(known[name], text)
     return arguments
+
+
+def _check_decoder(decoder: str | None) -> None:
+    """Find what is wrong with a decoder call before a model is loaded for it."""
+    from lmql_like.runtime.search.decoders import parse_decoder
+
+    if decoder is not None:
+        parse_decoder(decoder)
 
 
 def _load(program: Program, options: dict[str, Any]) -> LanguageModel:

@@ -19,6 +19,7 @@ from lmql_like.language.nodes import Query
 from lmql_like.language.parameters import Parameter, split_declarations
 from lmql_like.language.parser import parse_query
 from lmql_like.language.program import HoleCall, Program
+from lmql_like.language.satisfiability import check_satisfiable
 from lmql_like.language.scopes import Scopes, Use, reads, resolve_scopes
 from lmql_like.source import Source
 
@@ -46,7 +47,7 @@ def compile_query(
 
     Raises:
         QueryError: Q0 to Q3, at a place in the text.
-        GrammarError: for a pattern that is none, or outside the dialect.
+        GrammarError: for a pattern that is none, outside the dialect or over a limit.
     """
     source = Source(text, name, first_line)
     outside = frozenset(scope) | {parameter.name for parameter in parameters or ()}
@@ -59,6 +60,7 @@ def compile_query(
     free = _free_names(scopes, operands, source, given)
     if parameters is not None and free:
         raise _unknown_name(source, free[0], scopes.known | given)
+    check_satisfiable(hole_calls.values(), source)
     instructions, handlers = lower(query.statements, hole_calls, source)
     return Program(
         instructions=instructions,

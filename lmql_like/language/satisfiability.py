@@ -13,7 +13,7 @@ from functools import reduce
 from lmql_like.errors import GrammarError, QueryError
 from lmql_like.grammars.compiler import compile_formula
 from lmql_like.grammars.formulas import TRUE, Formula
-from lmql_like.language.constraints import Binding, Constraint, Given, OperandError, Relation
+from lmql_like.language.constraints import Binding, Constraint, Given, Relation
 from lmql_like.language.program import HoleCall
 from lmql_like.source import Source, Span
 
@@ -24,15 +24,16 @@ def check_satisfiable(hole_calls: Iterable[HoleCall], source: Source) -> None:
     """Check the holes of a program.
 
     Raises:
-        QueryError: Q211 where no text can fill a hole, Q208 for an operand of the wrong kind.
-        GrammarError: G1 and G2 for patterns and limits, at the constraint.
+        QueryError: Q211 where no text can fill a hole.
+        GrammarError: G104 and G2 at the constraint.
     """
     checked: set[tuple[Formula, ...]] = set()
     for call in hole_calls:
         known = [c for c in call.constraints if _is_known(c, call.name)]
         if not known:
             continue
-        formulas = tuple(_bind(constraint, call.name, source) for constraint in known)
+        binding = Binding(call.name, lambda code: code.literal, lambda name: name)
+        formulas = tuple(constraint.bind(binding) for constraint in known)
         if formulas in checked:
             continue
         checked.add(formulas)
@@ -55,23 +56,6 @@ def _check(
             span=known[0].span if len(known) == 1 else span,
             label="these conditions exclude each other" if len(known) > 1 else "never true",
         )
-
-
-def _bind(constraint: Constraint, hole: str, source: Source) -> Formula:
-    binding = Binding(hole, lambda code: code.literal, lambda name: name)
-    try:
-        return constraint.bind(binding)
-    except OperandError as error:
-        raise QueryError(
-            "Q208",
-            error.message,
-            source=source,
-            span=error.span,
-            label="wrong kind of value",
-            help=error.hint,
-        ) from None
-    except GrammarError as error:
-        raise error.located(source, constraint.span) from None
 
 
 def _is_known(constraint: Constraint, hole: str) -> bool:
