@@ -59,7 +59,7 @@ def compile_query(
     operands = [name for call in hole_calls.values() for name in _names_in(call)]
     free = _free_names(scopes, operands, source, given)
     if parameters is not None and free:
-        raise _unknown_name(source, free[0], scopes.known | given)
+        raise _unknown_name(source, free[0], scopes.bound | given)
     check_satisfiable(hole_calls.values(), source)
     instructions, handlers = lower(query.statements, hole_calls, source)
     return Program(

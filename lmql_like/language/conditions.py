@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import copy
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
@@ -157,7 +158,7 @@ class ConditionReader:
         read = self._holes_in(operand)
         if hole in read:
             return None
-        value = _CountFilled(self).visit(operand)
+        value = _CountFilled(self).visit(copy.deepcopy(operand))
         return test(hole, Code.of(self.source, value), read, span, **extra)
 
     # Comparisons
@@ -283,15 +284,18 @@ class ConditionReader:
             return
         for test in constraint.tests():
             if isinstance(test, CountIs) and test.unit == "tokens":
-                raise QueryError(
-                    "Q210",
-                    "tokens are counted in a condition over several holes",
-                    source=self.source,
-                    span=test.span,
-                    label=f"the tokens of '{test.subject}' are unknown once it is filled",
-                    help="join it to the rest of the where-clause with 'and', or count "
-                    "characters with len",
-                )
+                self.refuse_tokens(test.span)
+
+    def refuse_tokens(self, place: ast.AST | Span) -> NoReturn:
+        """Raise for tokens that would have to be counted once their hole is filled."""
+        raise QueryError(
+            "Q210",
+            "tokens are counted in a condition over several holes",
+            source=self.source,
+            span=place if isinstance(place, Span) else span_of(self.source, place),
+            label="they are unknown once the hole is filled",
+            help="join it to the rest of the where-clause with 'and', or count characters with len",
+        )
 
     def _refuse(self, tree: ast.expr, hint: str = "") -> NoReturn:
         holes = sorted(self._holes_in(tree))
@@ -359,7 +363,7 @@ class _CountFilled(ast.NodeTransformer):
                 function = ast.Attribute(filled, method, ast.Load())
                 return _like(ast.Call(_like(function, node), [], []), node)
         if _argument_of(node, "TOKENS") is not None and "TOKENS" not in self.reader.known:
-            self.reader._refuse_operator("TOKENS", "the hole that is filled", node)  # noqa: SLF001
+            self.reader.refuse_tokens(node)
         return self.generic_visit(node)
 
 

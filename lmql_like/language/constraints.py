@@ -361,22 +361,22 @@ class IsBoolean(Test):
 
 
 class StopsAt(Test):
-    """`STOPS_AT(X, s)`: the text ends with the first occurrence of a phrase."""
+    """`STOPS_AT(X, s)`: the text ends where a phrase occurs for the first time, if one does."""
 
     operator = "STOPS_AT"
 
     def formula(self, value: Any) -> Formula:
-        """Return the texts that end where the phrase first occurs."""
+        """Return the texts with a phrase at their end or nowhere."""
         return formulas.stops_at(_phrases(self, value))
 
 
 class StopsBefore(Test):
-    """`STOPS_BEFORE(X, s)`: the same, and the phrase is no part of the value."""
+    """`STOPS_BEFORE(X, s)`: the same, and the phrase is no part of the hole."""
 
     operator = "STOPS_BEFORE"
 
     def formula(self, value: Any) -> Formula:
-        """Return the texts that end where the phrase first occurs."""
+        """Return the texts with a phrase at their end or nowhere."""
         return formulas.stops_before(_phrases(self, value))
 
 
