@@ -1,8 +1,8 @@
-"""lmql_like: a query language for constrained decoding.
+r"""lmql_like: a query language for constrained decoding.
 
     import lmql_like
 
-    result = lmql_like.run('"Q: 2 + 3?\\nA:[N: int]"')
+    result = lmql_like.run('"Q: 2 + 3?\nA:[N: int]"')
     result.variables["N"]
 
 Names are loaded when they are first used: `import lmql_like` itself loads neither numba

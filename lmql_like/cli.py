@@ -282,9 +282,7 @@ def explain(code: str) -> None:
     """Explain an error CODE, such as Q104."""
     code = code.upper()
     if code not in CODES:
-        raise QueryError(
-            "Q008", f"there is no error code '{code}'", help=did_you_mean(code, CODES)
-        )
+        raise QueryError("Q008", f"there is no error code '{code}'", help=did_you_mean(code, CODES))
     from rich.console import Console
     from rich.markdown import Markdown
 

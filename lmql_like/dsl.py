@@ -1,10 +1,10 @@
-"""Queries as Python: `@query` functions, and `run` for a text.
+r"""Queries as Python: `@query` functions, and `run` for a text.
 
     @lmql_like.query
     def capital(country: str):
         '''
-        "Q: What is the capital of {country}?\\n"
-        "A:[CAPITAL]" where STOPS_BEFORE(CAPITAL, "\\n")
+        "Q: What is the capital of {country}?\n"
+        "A:[CAPITAL]" where STOPS_BEFORE(CAPITAL, "\n")
         '''
 
     capital("France").variables["CAPITAL"]
@@ -266,9 +266,9 @@ def _parameters(signature: inspect.Signature) -> list[Parameter]:
 
 
 def _program_text(function: FunctionType) -> tuple[str, int]:
-    """Return a function's docstring as it is written, and the number of its first line.
+    r"""Return a function's docstring as it is written, and the number of its first line.
 
-    The text is taken from the source file, so that a query's own `\\n` needs no second
+    The text is taken from the source file, so that a query's own `\n` needs no second
     backslash. Where there is no source, such as at a prompt, it is the docstring's value.
     """
     if not function.__doc__ or not function.__doc__.strip():
@@ -286,7 +286,7 @@ def _program_text(function: FunctionType) -> tuple[str, int]:
     literal = cast("ast.Expr", definition.body[0]).value
     written = ast.get_source_segment(textwrap.dedent("".join(lines)), literal) or ""
     text = written.lstrip("rRuU")
-    quotes = 3 if text[:3] in ("\'\'\'", '"""') else 1
+    quotes = 3 if text[:3] in ("'''", '"""') else 1
     return _without_indent(text[quotes:-quotes]), first_line + literal.lineno - 1
 
 

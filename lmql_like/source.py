@@ -73,8 +73,5 @@ class Source:
         pad = " " * len(str(line))
         marks = f"{indent}{'^' * width} {label}".rstrip()
         return (
-            f" {pad}--> {self.name}:{line}:{column}\n"
-            f" {pad} |\n"
-            f" {line} | {text}\n"
-            f" {pad} | {marks}"
+            f" {pad}--> {self.name}:{line}:{column}\n {pad} |\n {line} | {text}\n {pad} | {marks}"
         )

@@ -33,7 +33,7 @@ def _one(char):
 def _repeated(item, bounds):
     low, high = bounds
     (pattern, expr) = item
-    suffix = "{%d,%s}" % (low, "" if high is None else high)
+    suffix = f"{{{low},{'' if high is None else high}}}"
     return f"(?:{pattern}){suffix}", repeat(expr, low, high)
 
 

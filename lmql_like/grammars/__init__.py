@@ -1,11 +1,11 @@
 """Constraints over bytes: patterns, automata, vocabularies and token masks.
 
-    vocabulary = Vocabulary.from_tokenizer(hf_tokenizer)
-    masker = TokenMasker(compile_regex(r"[0-9]{2}/[0-9]{2}"), vocabulary)
-    state = masker.start()                     # states are values
-    masker.fill_bitmask(state, row)            # row: int32[ceil(vocab / 32)]
-    state = masker.advance(state, token_id)    # None: the token is not allowed
-    masker.is_accepting(state)
+vocabulary = Vocabulary.from_tokenizer(hf_tokenizer)
+masker = TokenMasker(compile_regex(r"[0-9]{2}/[0-9]{2}"), vocabulary)
+state = masker.start()                     # states are values
+masker.fill_bitmask(state, row)            # row: int32[ceil(vocab / 32)]
+state = masker.advance(state, token_id)    # None: the token is not allowed
+masker.is_accepting(state)
 """
 
 from __future__ import annotations

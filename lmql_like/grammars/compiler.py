@@ -43,6 +43,8 @@ from lmql_like.kernels import formula as ops
 from lmql_like.kernels.subset import INJECT, STOP_AFTER
 from lmql_like.source import Source
 
+_MOST_RULES = 60  # they are bits of one word in the kernel
+
 __all__ = ["compile_choice", "compile_formula", "compile_regex"]
 
 
@@ -98,6 +100,12 @@ class _Lowering:
             program = self._stop_before(rest, befores)
         else:
             program = self._program(rest if _is_text(rest) else rest & Matches(ANY_TEXT))
+        if len(self._rules) > _MOST_RULES:
+            raise GrammarError(
+                "G104",
+                f"the condition has {len(self._rules)} stops, more than {_MOST_RULES}",
+                help="give one stop a list of phrases: STOPS_AT(X, [...])",
+            )
         return Automaton(
             graph=self._nfa.finish(),
             running=tuple(self._running),

@@ -20,6 +20,7 @@ from operator import and_, or_
 from typing import TypeAlias
 
 from lmql_like.errors import GrammarError
+from lmql_like.grammars.regex.charsets import ALL_CHARACTERS
 from lmql_like.grammars.regex.nodes import (
     ANY_TEXT,
     AnyByte,
@@ -30,7 +31,6 @@ from lmql_like.grammars.regex.nodes import (
     Repeat,
     is_nullable,
 )
-from lmql_like.grammars.regex.charsets import ALL_CHARACTERS
 from lmql_like.grammars.regex.parser import parse_pattern
 
 __all__ = [
@@ -225,7 +225,7 @@ def token_count(low: int, high: int | None) -> Formula:
 
 
 def integer() -> Formula:
-    """Return "the text is an integer": a sign or none, no leading zeros, perhaps one space first."""
+    """Return "the text is an integer": no leading zeros; a sign and one space may come first."""
     return matches(_INTEGER)
 
 
@@ -280,7 +280,7 @@ def _counted(unit: Node, low: int, high: int | None) -> Formula:
 
 def _phrase(phrases: Phrases) -> tuple[Node, re.Pattern[str]]:
     if isinstance(phrases, re.Pattern):
-        node, finder = parse_pattern(phrases.pattern, flags=phrases.flags & ~re.U), phrases
+        node, finder = parse_pattern(phrases.pattern, flags=phrases.flags & ~re.UNICODE), phrases
     else:
         node = _choice(phrases)
         texts = (phrases,) if isinstance(phrases, str) else phrases

@@ -22,7 +22,7 @@ __all__ = ["read_token_bytes"]
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _SAMPLES = (
     "Hello, world! 12345",
-    "def f(x):\n    return {\"a\": [1, 2.5]}\n",
+    'def f(x):\n    return {"a": [1, 2.5]}\n',
     "na\u00efve caf\u00e9 \u2014 \u65e5\u672c\u8a9e \U0001f642",
 )
 
@@ -72,7 +72,9 @@ def _reader(description: dict[str, Any]) -> Any:
     kinds = {part["type"] for part in decoders}
     if "ByteLevel" in kinds:
         table = _byte_level_table()
-        return lambda text: bytes(table[char] for char in text) if set(text) <= table.keys() else b""
+        return lambda text: (
+            bytes(table[char] for char in text) if set(text) <= table.keys() else b""
+        )
     space = None
     for part in decoders:
         if part["type"] == "Metaspace":
@@ -122,6 +124,8 @@ def _check_samples(backend: Any, tokens: list[bytes], special: dict[int, Any]) -
 
 def _is_normalized(backend: Any, sample: str) -> bool:
     """Tell whether the tokenizer changes the sample before it cuts it into tokens."""
-    return backend.normalizer is not None and backend.normalizer.normalize_str(
-        sample
-    ).replace("\u2581", " ").strip() != sample.strip()
+    return (
+        backend.normalizer is not None
+        and backend.normalizer.normalize_str(sample).replace("\u2581", " ").strip()
+        != sample.strip()
+    )

@@ -1,8 +1,8 @@
-"""Character sets -> byte automata: the minimal automaton of the set's UTF-8 forms.
+r"""Character sets -> byte automata: the minimal automaton of the set's UTF-8 forms.
 
 A set is cut by the length of the UTF-8 form (1 to 4 bytes) and then, byte by byte, into
 blocks that share a prefix. Blocks with the same tail share one node, so `.` costs eight
-nodes and `\\w` a few hundred.
+nodes and `\w` a few hundred.
 """
 
 from __future__ import annotations

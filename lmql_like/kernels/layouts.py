@@ -77,7 +77,9 @@ class DfaArrays(NamedTuple):
     accepting: NDArray[np.int64]  # [capacity] bit r: accepting while the token count is in regime r
     injecting: NDArray[np.int8]  # [capacity] 1: a STOPS_BEFORE phrase may begin here
     stopped: NDArray[np.int8]  # [capacity] 1: a stop phrase just ended the hole
-    set_start: NDArray[np.int64]  # [capacity + 1] where a state's set of nfa states stands in `pool`
+    set_start: NDArray[
+        np.int64
+    ]  # [capacity + 1] where a state's set of nfa states stands in `pool`
     pool: NDArray[np.int32]  # sorted nfa states, one set after another
     buckets: NDArray[np.int32]  # open hash table of states, 0: free; length a power of two
     counts: NDArray[np.int64]  # [2] states (the dead state 0 included), used part of `pool`

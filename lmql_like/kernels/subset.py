@@ -50,9 +50,7 @@ def _add_closure(nfa: NfaArrays, dfa: DfaArrays, state: int, clock: int, size: i
 
 
 @njit(cache=True, nogil=True)
-def _kill_component(
-    nfa: NfaArrays, dfa: DfaArrays, component: int, clock: int, size: int
-) -> int:
+def _kill_component(nfa: NfaArrays, dfa: DfaArrays, component: int, clock: int, size: int) -> int:
     """Remove a component's states from `members`; return the new size."""
     kept = 0
     for i in range(size):
@@ -76,33 +74,41 @@ def _set_hash(members: np.ndarray, size: int, seed: int) -> np.int64:
 
 
 @njit(cache=True, nogil=True)
+def _holds(nfa: NfaArrays, dfa: DfaArrays, rule: int, clock: int) -> bool:
+    """Tell whether a rule fires: its phrase just ended, and its condition holds.
+
+    An injected phrase was tied to its condition at its first byte.
+    """
+    accept = nfa.accept[nfa.rule_component[rule]]
+    if accept < 0 or dfa.stamp[accept] != clock:
+        return False
+    if nfa.rule_kind[rule] == INJECT:
+        return True
+    return evaluate(nfa, nfa.rule_program[rule], dfa.stamp, clock, dfa.truth) != 0
+
+
+@njit(cache=True, nogil=True)
 def _intern(nfa: NfaArrays, dfa: DfaArrays, size: int, clock: int) -> int:
     """Return the state of the set in `members` (made if new), 0 if dead, or OVERFLOW."""
-    accepting, injecting, stopped = np.int64(0), 0, 0
+    injecting, stopped = 0, 0
     for rule in range(nfa.rule_kind.size):
-        if nfa.rule_kind[rule] == INJECT:
-            if evaluate(nfa, nfa.rule_program[rule], dfa.stamp, clock, dfa.truth):
-                injecting = 1
-                size = _add_closure(nfa, dfa, nfa.rule_start[rule], clock, size)
-    accepting = evaluate(nfa, 0, dfa.stamp, clock, dfa.truth)
-    for rule in range(nfa.rule_kind.size):
-        accept = nfa.accept[nfa.rule_component[rule]]
-        if accept < 0 or dfa.stamp[accept] != clock:
-            continue
-        # An injected phrase was already tied to the program at its first byte.
-        if nfa.rule_kind[rule] == INJECT or evaluate(
+        if nfa.rule_kind[rule] == INJECT and evaluate(
             nfa, nfa.rule_program[rule], dfa.stamp, clock, dfa.truth
         ):
+            injecting = 1
+            size = _add_closure(nfa, dfa, nfa.rule_start[rule], clock, size)
+    accepting = evaluate(nfa, 0, dfa.stamp, clock, dfa.truth)
+    fired = np.int64(0)
+    for rule in range(nfa.rule_kind.size):
+        if _holds(nfa, dfa, rule, clock):
             stopped = 1
-    if stopped:
-        for rule in range(nfa.rule_kind.size):
-            accept = nfa.accept[nfa.rule_component[rule]]
-            if accept >= 0 and dfa.stamp[accept] == clock:
-                if nfa.rule_kind[rule] == INJECT:
-                    size = _kill_component(nfa, dfa, nfa.rule_component[rule], clock, size)
-                    size = _kill_component(nfa, dfa, nfa.rule_alive[rule], clock, size)
-                elif evaluate(nfa, nfa.rule_program[rule], dfa.stamp, clock, dfa.truth):
-                    size = _kill_component(nfa, dfa, nfa.rule_alive[rule], clock, size)
+            fired |= np.int64(1) << rule
+    for rule in range(nfa.rule_kind.size):
+        # Every rule saw the whole set above; only now what the fired ones kill goes.
+        if fired >> rule & 1:
+            if nfa.rule_kind[rule] == INJECT:
+                size = _kill_component(nfa, dfa, nfa.rule_component[rule], clock, size)
+            size = _kill_component(nfa, dfa, nfa.rule_alive[rule], clock, size)
     if accepting == 0:
         alive = dfa.truth[dfa.truth.size - nfa.accept.size :]
         alive[:] = 0

@@ -55,4 +55,9 @@ def build_trie(
         previous = length
     for level in range(previous):
         end[path[level]] = nodes
-    return byte[:nodes].copy(), depth[:nodes].copy(), end[:nodes].copy(), token_start[: nodes + 1].copy()
+    return (
+        byte[:nodes].copy(),
+        depth[:nodes].copy(),
+        end[:nodes].copy(),
+        token_start[: nodes + 1].copy(),
+    )

@@ -12,7 +12,7 @@ from functools import reduce
 
 from lmql_like.errors import GrammarError, QueryError
 from lmql_like.grammars.compiler import compile_formula
-from lmql_like.grammars.formulas import TRUE, Formula
+from lmql_like.grammars.formulas import Formula, all_of
 from lmql_like.language.constraints import Binding, Constraint, Given, Relation
 from lmql_like.language.program import HoleCall
 from lmql_like.source import Source, Span
@@ -45,7 +45,7 @@ def _check(
 ) -> None:
     span = reduce(Span.to, (constraint.span for constraint in known))
     try:
-        is_empty = compile_formula(reduce(lambda a, b: a & b, formulas, TRUE)).is_empty()
+        is_empty = compile_formula(all_of(formulas)).is_empty()
     except GrammarError as error:
         raise error.located(source, span) from None
     if is_empty:

@@ -106,7 +106,11 @@ def test_a_limit_of_tokens_closes_a_string(vocabulary):
             bits = np.unpackbits(row.view(np.uint8), bitorder="little")
             allowed = [int(i) for i in np.flatnonzero(bits) if vocabulary.tokens[i]]
             token = rng.choice(allowed)
-            state, text, count = masker.advance(state, token), text + vocabulary.tokens[token], count + 1
+            state, text, count = (
+                masker.advance(state, token),
+                text + vocabulary.tokens[token],
+                count + 1,
+            )
             assert state is not None
         assert count <= 12
         assert text.startswith(b'{"name": "')

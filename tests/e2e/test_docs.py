@@ -19,7 +19,9 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.lmql"))
 
 def blocks(language):
     return [
-        pytest.param(match[2], id=f"{page.relative_to(ROOT)}:{text[: match.start()].count(chr(10)) + 1}")
+        pytest.param(
+            match[2], id=f"{page.relative_to(ROOT)}:{text[: match.start()].count(chr(10)) + 1}"
+        )
         for page in PAGES
         for text in [page.read_text(encoding="utf-8")]
         for match in BLOCK.finditer(text)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 
 import numpy as np
-import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from naive_masks import (
     NOTHING,
@@ -122,6 +121,14 @@ def test_stops_at_may_stand_under_or_and_not(left, right, phrase, tokens, choice
     walk_and_compare(compile_formula(~stop & right[0]), expr, tokens, choices)
 
 
+@given(text_formulas, text_formulas, PHRASES, PHRASES, full_vocabularies, CHOICES)
+def test_a_stop_may_count_on_another_one(left, right, inner, outer, tokens, choices):
+    """Both may end at the same byte; each sees the text as it was when the other fired."""
+    formula = ((left[0] & formulas.stops_at(inner)) | right[0]) & formulas.stops_at(outer)
+    expr = stopped(any_of(stopped(left[1], inner), right[1]), outer)
+    walk_and_compare(compile_formula(formula), expr, tokens, choices)
+
+
 @given(text_formulas, PHRASES, full_vocabularies, CHOICES)
 def test_stops_before_reads_the_phrase_and_drops_it(others, phrase, tokens, choices):
     data = literal(phrase.encode())
@@ -220,7 +227,9 @@ def test_forced_bytes_are_the_only_way(formula):
     for i, byte in enumerate(forced):
         assert not nullable(expr)
         others = [s for s in singles if s[0] != byte]
-        assert all(derive_all(expr, s) == NOTHING or not _alive(derive_all(expr, s)) for s in others)
+        assert all(
+            derive_all(expr, s) == NOTHING or not _alive(derive_all(expr, s)) for s in others
+        )
         expr = derive_all(expr, forced[i : i + 1])
 
 

@@ -8,7 +8,7 @@ through derivatives, and asks of each whether any sequence of tokens completes i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def character():
 TEXT = star(character())
 
 
-@lru_cache(maxsize=None)
+@cache
 def nullable(e: Expr) -> bool:
     if e.kind in ("epsilon", "star"):
         return True
@@ -109,7 +109,7 @@ def nullable(e: Expr) -> bool:
     return e.kind == "not" and not nullable(e.parts[0])
 
 
-@lru_cache(maxsize=None)
+@cache
 def derive(e: Expr, byte: int) -> Expr:
     if e.kind == "bytes":
         return EPSILON if byte in e.parts[0] else NOTHING

@@ -108,9 +108,7 @@ class LazyDfa:
     def forced_bytes(self, state: int, limit: int = 4096) -> bytes:
         """Return the bytes that must follow a state, up to where it accepts or a choice begins."""
         out = np.empty(limit, np.uint8)
-        written = self._run(
-            lambda: forced_run(self._nfa, self._dfa, state, self._only_byte, out)
-        )
+        written = self._run(lambda: forced_run(self._nfa, self._dfa, state, self._only_byte, out))
         return out[:written].tobytes()
 
     def mask(
@@ -158,9 +156,7 @@ class LazyDfa:
     ) -> None:
         """As `mask`, for tokens that end in a state s with wanted[s] != 0."""
         self._run(
-            lambda: mask_tokens_ending_in(
-                self._nfa, self._dfa, trie, state, path, wanted, row
-            )
+            lambda: mask_tokens_ending_in(self._nfa, self._dfa, trie, state, path, wanted, row)
         )
 
     def token_ends(
@@ -168,9 +164,7 @@ class LazyDfa:
     ) -> NDArray[np.int32]:
         """Return the distinct states, ascending, in which the trie's tokens end."""
         with self._lock:
-            found = self._run(
-                lambda: collect_token_ends(self._nfa, self._dfa, trie, state, path)
-            )
+            found = self._run(lambda: collect_token_ends(self._nfa, self._dfa, trie, state, path))
             return self._dfa.parent[:found].copy()
 
     def _run(self, kernel: Callable[[], int]) -> int:

@@ -194,9 +194,7 @@ class NfaBuilder:
         return behind + (count - 1) * size
 
 
-def _renumber(
-    column: list[int], count: int, size: int, fixed: tuple[int, int, int]
-) -> list[int]:
+def _renumber(column: list[int], count: int, size: int, fixed: tuple[int, int, int]) -> list[int]:
     """Return the state ids of copies 2..count of a repeat, given those of the first copy.
 
     Copy k has the first copy's ids plus k * size, but for two: the state before it is the

@@ -1,6 +1,6 @@
-"""Sets of characters as sorted, disjoint, closed ranges of code points.
+r"""Sets of characters as sorted, disjoint, closed ranges of code points.
 
-Classes such as `\\w` are asked of Python's own `re` over all of Unicode, once, so they
+Classes such as `\w` are asked of Python's own `re` over all of Unicode, once, so they
 agree with `re.fullmatch` under every version of the Unicode tables. Surrogates are in no
 set: they have no UTF-8 form.
 """

@@ -10,8 +10,8 @@ from lmql_like.source import Span
 
 __all__ = [
     "ANY_TEXT",
-    "AnyByte",
     "Alternation",
+    "AnyByte",
     "CharSet",
     "Choice",
     "Concat",

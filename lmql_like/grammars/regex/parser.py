@@ -22,13 +22,21 @@ from lmql_like.source import Source, Span
 
 __all__ = ["parse_pattern"]
 
-_FLAGS = {"a": re.A, "i": re.I, "s": re.S, "u": re.U, "x": re.X, "m": re.M}
+_FLAGS = {
+    "a": re.ASCII,
+    "i": re.IGNORECASE,
+    "s": re.DOTALL,
+    "u": re.UNICODE,
+    "x": re.VERBOSE,
+    "m": re.MULTILINE,
+}
 _CONTROL = {"a": 7, "b": 8, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11}
 _EMPTY = Concat(())
 _QUANTIFIER = re.compile(r"[*+?]|\{(\d*)(?:(,)(\d*))?\}")
 _ESCAPE = re.compile(
     r"\\(?:x(?P<x>[0-9a-fA-F]{2})|u(?P<u>[0-9a-fA-F]{4})|U(?P<U>[0-9a-fA-F]{8})"
-    r"|N\{(?P<name>[^}]*)\}|(?P<octal>0[0-7]{0,2}|[0-3][0-7]{2})|(?P<digit>[1-9][0-9]?)|(?P<char>.))",
+    r"|N\{(?P<name>[^}]*)\}|(?P<octal>0[0-7]{0,2}|[0-3][0-7]{2})"
+    r"|(?P<digit>[1-9][0-9]?)|(?P<char>.))",
     re.DOTALL,
 )
 _CLASS_OCTAL = re.compile(r"\\([0-7]{1,3})")  # in a class a number is never a back reference
@@ -42,9 +50,7 @@ class _Anchor:
     span: Span
 
 
-def parse_pattern(
-    pattern: str, *, flags: int = 0, limits: Limits = DEFAULT_LIMITS
-) -> Node:
+def parse_pattern(pattern: str, *, flags: int = 0, limits: Limits = DEFAULT_LIMITS) -> Node:
     """Return what a pattern matches as a whole.
 
     Args:
@@ -142,7 +148,7 @@ class _Parser:
     def _concat(self) -> Node:
         parts: list[Node] = []
         while self.at < len(self.text) and self.text[self.at] not in "|)":
-            if self.flags & re.X and self._skip_verbose():
+            if self.flags & re.VERBOSE and self._skip_verbose():
                 continue
             item = self._item()
             if item is not None:
@@ -161,7 +167,7 @@ class _Parser:
 
     def _quantified(self, item: Node) -> Node:
         start = self.at
-        while self.flags & re.X and self.at < len(self.text) and self._skip_verbose():
+        while self.flags & re.VERBOSE and self.at < len(self.text) and self._skip_verbose():
             pass
         match = _QUANTIFIER.match(self.text, self.at)
         if match is None or match.group() == "{}":
@@ -193,9 +199,9 @@ class _Parser:
         if char == ".":
             newline = charsets.single("\n")
             every = charsets.ALL_CHARACTERS
-            return CharSet(every if self.flags & re.S else charsets.complement(newline))
+            return CharSet(every if self.flags & re.DOTALL else charsets.complement(newline))
         if char in "^$":
-            if self.flags & re.M:
+            if self.flags & re.MULTILINE:
                 raise self._refuse(Span(start, self.at), f"'{char}' under the flag m")
             return _Anchor(char, Span(start, self.at))  # type: ignore[return-value]
         return self._literal(char)
@@ -204,9 +210,9 @@ class _Parser:
         return CharSet(self._folded(charsets.single(char), re.escape(char)))
 
     def _folded(self, ranges: Ranges, text: str) -> Ranges:
-        if not self.flags & re.I:
+        if not self.flags & re.IGNORECASE:
             return ranges
-        return charsets.fold_case(ranges, text, int(self.flags & (re.I | re.A)))
+        return charsets.fold_case(ranges, text, int(self.flags & (re.IGNORECASE | re.ASCII)))
 
     # -- groups ----------------------------------------------------------------------
 
@@ -216,9 +222,13 @@ class _Parser:
         outer_flags = self.flags
         if self._take("?") and not self._take(":"):
             for sign, what in (
-                ("=", "a lookahead"), ("!", "a negative lookahead"), ("<=", "a lookbehind"),
-                ("<!", "a negative lookbehind"), (">", "an atomic group"),
-                ("(", "a conditional group"), ("P=", "a back reference"),
+                ("=", "a lookahead"),
+                ("!", "a negative lookahead"),
+                ("<=", "a lookbehind"),
+                ("<!", "a negative lookbehind"),
+                (">", "an atomic group"),
+                ("(", "a conditional group"),
+                ("P=", "a back reference"),
             ):
                 if self._take(sign):
                     raise self._refuse(Span(start, self.at), what)
@@ -244,7 +254,7 @@ class _Parser:
             raise self._refuse(Span(self.at, match.end()), "the flag L")
         for letter in on:
             if letter in "au":
-                self.flags &= ~re.A
+                self.flags &= ~re.ASCII
             self.flags |= _FLAGS[letter]
         for letter in off or "":
             self.flags &= ~_FLAGS[letter]
@@ -276,7 +286,7 @@ class _Parser:
         char = match.group("char")
         if char is not None:
             if char in "dDwWsS":
-                return charsets.category("\\" + char, int(self.flags & re.A))
+                return charsets.category("\\" + char, int(self.flags & re.ASCII))
             return charsets.single(chr(_CONTROL[char]) if char in _CONTROL else char)
         if match.group("name") is not None:
             # The name was checked by re.compile; \N{...} in a string literal says the same.
@@ -297,11 +307,7 @@ class _Parser:
         while first or self.text[self.at] != "]":
             first = False
             low = self._class_item()
-            if (
-                self.text[self.at] == "-"
-                and self.text[self.at + 1] != "]"
-                and len(low) == 1
-            ):
+            if self.text[self.at] == "-" and self.text[self.at + 1] != "]" and len(low) == 1:
                 self.at += 1
                 high = self._class_item()
                 low = charsets.union([((low[0][0], high[-1][1]),)])

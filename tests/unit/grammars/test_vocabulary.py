@@ -97,6 +97,6 @@ def test_the_trie_holds_every_token_once():
             (int(trie.token_ids[i]), bytes(path))
             for i in range(trie.token_start[node], trie.token_start[node + 1])
         ]
-        inside = [n for n in range(node + 1, trie.end[node])]
+        inside = range(node + 1, trie.end[node])
         assert all(trie.depth[n] > trie.depth[node] for n in inside)
     assert sorted(found) == [(i, t) for i, t in enumerate(tokens) if t]
