@@ -111,7 +111,9 @@ class Batch:
             parents.append(donor)
             hypotheses.append(replace(hypothesis, n_fed=shared))
         if parents != list(range(len(self._read))) and self._state is not None:
+            began = time.perf_counter()
             self._state.gather(parents)
+            self.seconds += time.perf_counter() - began
             self._read = [self._read[row] for row in parents]
         self.hypotheses = hypotheses
 

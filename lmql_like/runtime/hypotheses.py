@@ -76,6 +76,7 @@ class Hypothesis:
         n_prompt: tokens of literal text and start tokens.
         n_generated: hole tokens that the model chose.
         n_forced: hole tokens that were appended without asking the model.
+        n_lost: forced tokens that left the prompt again before they were scored.
     """
 
     step: Fill | Done
@@ -92,6 +93,7 @@ class Hypothesis:
     n_prompt: int = 0
     n_generated: int = 0
     n_forced: int = 0
+    n_lost: int = 0
 
     @property
     def needs_choice(self) -> bool:

@@ -24,8 +24,9 @@ class Usage:
         forced_tokens: of this result: hole tokens that could not be otherwise and were
             appended without asking the model.
         unscored_tokens: of this result: forced tokens whose log-probability was never
-            read and is missing from `Result.logprob`. They stand at the end of the text,
-            behind the last choice; beams of more than one hypothesis score them too.
+            read and is missing from `Result.logprob`: those behind the last choice, and
+            those of a stop phrase that was taken back. Beams of more than one hypothesis
+            score them too.
         forward_passes: of the whole run, which all its results share.
         rows: of the whole run: rows with tokens, summed over the forward passes.
         mask_seconds: of the whole run: time to fill bitmasks.
@@ -53,8 +54,8 @@ class Result:
         variables: the values of the holes, in the order they were filled.
         value: what the program returned, else None.
         logprob: sum of the log-probabilities of the hole tokens, in nats: the model's
-            own, before masking, at temperature 1. Ends of holes count where the model was
-            asked, tokens of literal text do not.
+            own, before masking, at temperature 1. Ends of holes and stop phrases count
+            where the model was asked, tokens of literal text do not.
         status: "complete"; "truncated" at a length limit; "dead-end" where nothing could
             satisfy a hole's constraints; "error" where the query's own code failed.
         usage: what it cost.

@@ -206,7 +206,7 @@ class Run:
             prompt_tokens=hypothesis.n_prompt if hypothesis else 0,
             generated_tokens=hypothesis.n_generated if hypothesis else 0,
             forced_tokens=hypothesis.n_forced if hypothesis else 0,
-            unscored_tokens=len(hypothesis.unscored) if hypothesis else 0,
+            unscored_tokens=len(hypothesis.unscored) + hypothesis.n_lost if hypothesis else 0,
             forward_passes=batch.passes,
             rows=batch.rows_fed,
             mask_seconds=self._masks.seconds,

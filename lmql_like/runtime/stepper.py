@@ -251,11 +251,13 @@ class Stepper:
             shared, spelled = self._cut(hypothesis, hole, value)
             if hypothesis.is_ranked and any(at >= shared for at in hypothesis.unscored):
                 return replace(hypothesis, is_closing=True)
+            unscored = tuple(at for at in hypothesis.unscored if at < shared)
             hypothesis = replace(
                 hypothesis,
                 ids=(*hypothesis.ids[:shared], *spelled),
                 n_fed=min(hypothesis.n_fed, shared),
-                unscored=tuple(at for at in hypothesis.unscored if at < shared),
+                unscored=unscored,
+                n_lost=hypothesis.n_lost + len(hypothesis.unscored) - len(unscored),
             )
         segments = hypothesis.segments
         if value:

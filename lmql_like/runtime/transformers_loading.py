@@ -116,7 +116,7 @@ def _find(name_or_path: str | None) -> tuple[str, str]:
     Raises:
         ModelError: M101 no such folder, M112 no embedded model, and as `_check_folder`.
     """
-    if name_or_path is None:
+    if name_or_path in (None, "default"):
         if not (DEFAULT_MODEL_FOLDER / "config.json").is_file():
             raise ModelError(
                 "M112",

@@ -16,7 +16,8 @@ Which one a model gets is decided in `transformers_model`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -29,6 +30,25 @@ __all__ = ["CachedState", "RecomputedState", "buckets"]
 _MAX_WASTE = 64  # padding tokens that one forward pass may hold before it is worth two
 
 Forward = Callable[..., Any]
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def _without_gradients(method: Method) -> Method:
+    """Run a state's method in inference mode, and in one thread where the state says so."""
+
+    @wraps(method)
+    def run(self: CachedState | RecomputedState, *args: Any) -> Any:
+        threads = torch.get_num_threads()
+        if self.one_thread:
+            torch.set_num_threads(1)
+        try:
+            with torch.inference_mode():
+                return method(self, *args)
+        finally:
+            if self.one_thread:
+                torch.set_num_threads(threads)
+
+    return cast("Method", run)
 
 
 def buckets(counts: Sequence[int]) -> list[list[int]]:
@@ -63,17 +83,22 @@ class CachedState:
             says behind which of the new columns.
         n_rows: rows, empty at first.
         device: of the model's inputs.
+        one_thread: threads that wait for each other cost a small model more than they
+            bring, above all on a busy machine.
     """
 
-    def __init__(self, forward: Forward, n_rows: int, device: torch.device) -> None:
+    def __init__(
+        self, forward: Forward, n_rows: int, device: torch.device, *, one_thread: bool = False
+    ) -> None:
         self.n_rows = n_rows
+        self.one_thread = one_thread
         self.forward_passes = 0
         self.lengths = [0] * n_rows
         self._forward = forward
         self._device = device
         self._cache = DynamicCache()
 
-    @torch.inference_mode()
+    @_without_gradients
     def extend(
         self, new_ids: Sequence[Sequence[int]], keep: Sequence[int]
     ) -> list[NDArray[np.float32]]:
@@ -90,7 +115,7 @@ class CachedState:
         self._trim()
         return blocks
 
-    @torch.inference_mode()
+    @_without_gradients
     def gather(self, rows: Sequence[int]) -> None:
         """Make new row `j` a copy of old row `rows[j]`."""
         if list(rows) == list(range(self.n_rows)):
@@ -103,7 +128,7 @@ class CachedState:
             layer.values = layer.values.index_select(0, index.to(layer.values.device))
         self._trim()
 
-    @torch.inference_mode()
+    @_without_gradients
     def rewind(self, counts: Sequence[int]) -> None:
         """Forget the last `counts[i]` tokens of row `i`."""
         if not any(counts):
@@ -207,16 +232,21 @@ class RecomputedState:
             logits [rows, keep, vocabulary] behind the last tokens.
         n_rows: rows, empty at first.
         device: of the model's inputs.
+        one_thread: threads that wait for each other cost a small model more than they
+            bring, above all on a busy machine.
     """
 
-    def __init__(self, forward: Forward, n_rows: int, device: torch.device) -> None:
+    def __init__(
+        self, forward: Forward, n_rows: int, device: torch.device, *, one_thread: bool = False
+    ) -> None:
         self.n_rows = n_rows
+        self.one_thread = one_thread
         self.forward_passes = 0
         self._rows: list[tuple[int, ...]] = [()] * n_rows
         self._forward = forward
         self._device = device
 
-    @torch.inference_mode()
+    @_without_gradients
     def extend(
         self, new_ids: Sequence[Sequence[int]], keep: Sequence[int]
     ) -> list[NDArray[np.float32]]:

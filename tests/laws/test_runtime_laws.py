@@ -45,14 +45,30 @@ def random_walk(model, seed, n_steps, longest=12):
         assert state.n_rows == len(rows)
 
 
+@pytest.mark.parametrize("way", ["_is_spread", "_takes_positions", "logits_to_keep"])
+def test_rows_are_as_if_fresh_however_logits_are_kept(way, monkeypatch):
+    model = make_model("llama")
+    if way == "_is_spread":
+        monkeypatch.setattr(model, "_is_spread", True)
+    else:
+        monkeypatch.setattr(model, "_takes_positions", False)
+    if way == "logits_to_keep":  # an older model, which returns all logits
+        monkeypatch.setattr(model, "_accepted", model._accepted - {"logits_to_keep"})
+    assert_rows_are_as_if_fresh(model, n_steps=20)
+
+
 @pytest.mark.parametrize("kind", [*CACHED, *RECOMPUTED])
 def test_rows_are_as_if_fresh(kind):
     model = make_model(kind)
     assert model.cache_mode == ("cache" if kind in CACHED else "recompute")
     assert (model.note == "") == (kind in CACHED)
+    assert_rows_are_as_if_fresh(model, n_steps=30 if kind in CACHED else 12)
+
+
+def assert_rows_are_as_if_fresh(model, n_steps):
     compared = 0
     for seed in range(3):
-        for rows, keep, logits in random_walk(model, seed, 30 if kind in CACHED else 12):
+        for rows, keep, logits in random_walk(model, seed, n_steps):
             for row, kept, block in zip(rows, keep, logits, strict=True):
                 assert len(block) == kept
                 if kept:

@@ -18,6 +18,8 @@ from lmql_like.runtime.search.strategy import END, Choice, Offer, Placed, Take
 
 __all__ = ["Sampling", "truncated_distribution"]
 
+_FEW = 1024
+
 
 class Sampling:
     """Some of the samples of one input; they share one hypothesis up to the first choice.
@@ -110,23 +112,41 @@ def truncated_distribution(
             after top-k, do not reach this sum.
 
     Returns:
-        Indices of the candidates that stay, likeliest first, and the running sums of
-        their probabilities (not normalized).
+        Indices of the candidates that stay, and the running sums of their probabilities
+        (not normalized).
     """
     scaled = logprobs / temperature
     scaled -= scaled.max()
-    is_possible = np.flatnonzero(scaled > -np.inf)
-    if top_k is not None and top_k < len(is_possible):
-        part = np.argpartition(-scaled[is_possible], top_k - 1)[:top_k]
-        # Argpartition picks any among equals; the smallest index shall win.
-        threshold = scaled[is_possible[part]].min()
-        above = is_possible[scaled[is_possible] > threshold]
-        equal = is_possible[scaled[is_possible] == threshold]
-        is_possible = np.sort(np.concatenate([above, equal[: top_k - len(above)]]))
-    order = is_possible[np.argsort(-scaled[is_possible], kind="stable")]
-    cumulative = np.cumsum(np.exp(scaled[order]))
+    kept = np.flatnonzero(scaled > -np.inf)
+    if top_k is not None and top_k < len(kept):
+        kept = _largest(scaled, kept, top_k)
     if top_p < 1.0:
-        before = np.concatenate([[0.0], cumulative[:-1]])
-        n_kept = max(1, int(np.count_nonzero(before < top_p * cumulative[-1])))
-        order, cumulative = order[:n_kept], cumulative[:n_kept]
-    return order, cumulative
+        kept = _nucleus(scaled, kept, top_p)
+    return kept, np.cumsum(np.exp(scaled[kept]))
+
+
+def _largest(scaled: NDArray[np.float64], among: NDArray[np.intp], count: int) -> NDArray[np.intp]:
+    """Return the `count` indices of the largest values; smaller indices first among equals."""
+    values = scaled[among]
+    threshold = np.partition(values, len(values) - count)[len(values) - count]
+    above = among[values > threshold]
+    equal = among[values == threshold][: count - len(above)]
+    return np.sort(np.concatenate([above, equal]))
+
+
+def _nucleus(
+    scaled: NDArray[np.float64], among: NDArray[np.intp], top_p: float
+) -> NDArray[np.intp]:
+    """Return the fewest likeliest indices whose probabilities reach `top_p` of the whole.
+
+    Sorts only the likeliest thousand where they suffice.
+    """
+    mass = top_p * np.exp(scaled[among]).sum()
+    for count in (_FEW, len(among)):
+        ranked = among if count >= len(among) else _largest(scaled, among, count)
+        order = ranked[np.argsort(-scaled[ranked], kind="stable")]
+        cumulative = np.cumsum(np.exp(scaled[order]))
+        n_kept = 1 + int(np.count_nonzero(cumulative < mass))
+        if n_kept <= len(order):
+            return order[:n_kept]
+    return order

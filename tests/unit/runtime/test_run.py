@@ -439,10 +439,10 @@ def test_a_query_streams():
 
 def test_a_constraint_that_cannot_be_compiled_names_its_place():
     program = compile_query(
-        '"[X]" where STOPS_AT(X, "a") and len(TOKENS(X)) > 3\n', name="mine.lmql"
+        '"[X]" where STOPS_AT(X, "a") and len(TOKENS(X)) > n\n', name="mine.lmql"
     )
     with pytest.raises(GrammarError) as caught:
-        run_program(program, model=toy())
+        run_program(program, {"n": 3}, model=toy())
     assert caught.value.code == "G104"
     assert "mine.lmql:1" in caught.value.render()
 

@@ -1,0 +1,45 @@
+"""On real attention caches, a batch of inputs gives what each input gives alone."""
+
+import pytest
+
+from lmql_like.grammars.formulas import matches, one_of, token_count
+from lmql_like.runtime.transformers_model import TransformersModel
+from tests.reference.script import ask, end, run_script
+from tests.reference.tiny_models import tiny_model, tiny_tokenizer
+
+INPUTS = [{"x": "a"}, {"x": "hello hello"}, {"x": ""}, {"x": "abcd, " * 9}, {"x": "the end"}]
+DECODERS = ["argmax", "sample(n=2)", "beam(n=3)"]
+
+
+def script(values, arguments):
+    if not values:
+        formula = matches("[a-e]{1,6}|hello world") & token_count(1, 6)
+        return ask(f"Say {arguments['x']}:", "X", formula, ".")
+    if len(values) == 1 and "h" in values[0][1]:
+        return ask(". Which hello?", "Y", one_of(["the first hello", "the second hello", "no"]))
+    if len(values) == 1:
+        return ask(" - ", "Z", matches("(ab|cd){2}"))
+    return end("!")
+
+
+@pytest.fixture(scope="module", params=["llama", "gpt2", "mistral", "qwen3_moe", "mamba2"])
+def model(request):
+    return TransformersModel(tiny_model(request.param), tiny_tokenizer())
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+@pytest.mark.parametrize("max_rows", [4, 32])
+def test_a_batch_is_its_single_runs(model, decoder, max_rows):
+    batch = run_script(script, INPUTS, model=model, decoder=decoder, max_rows=max_rows)
+    singles = [
+        result
+        for n, arguments in enumerate(INPUTS)
+        for result in run_script(script, [arguments], model=model, decoder=decoder, first_index=n)
+    ]
+    assert len(batch) == len(singles) >= 5
+    for ours, alone in zip(batch, singles, strict=True):
+        assert (ours.text, ours.token_ids) == (alone.text, alone.token_ids)
+        assert ours.status == alone.status == "complete"
+        assert ours.logprob == pytest.approx(alone.logprob, abs=1e-3)
+        spelled = b"".join(model.vocabulary.tokens[i] for i in ours.token_ids)
+        assert spelled.decode() == ours.text

@@ -1,0 +1,103 @@
+"""Rows are fed in pieces where logits would need too much memory, and come out the same."""
+
+import math
+
+import pytest
+from hypothesis import given, settings
+
+from lmql_like.grammars.formulas import matches, one_of, stops_before
+from lmql_like.grammars.vocabulary import Vocabulary
+from lmql_like.runtime import batch
+from lmql_like.runtime.toy_model import ToyModel
+from tests.laws.test_search_laws import assert_same, models, scripts
+from tests.reference.script import ask, end, run_script, with_formulas
+from tests.reference.search import Reference
+
+LETTERS = Vocabulary([bytes([byte]) for byte in range(128)] + [b""], eos_token_ids=[128])
+
+
+@pytest.fixture(params=["a logit at a time", "near tokens only"])
+def small_steps(request, monkeypatch):
+    if request.param == "near tokens only":
+        monkeypatch.setattr(batch, "_MAX_GAP", 0)
+    else:
+        monkeypatch.setattr(batch, "_MAX_LOGIT_BYTES", 1)
+    monkeypatch.setattr(batch, "_MIN_SHARED", 1)
+
+
+@pytest.mark.usefixtures("small_steps")
+class TestSmallSteps:
+    @settings(max_examples=30, deadline=None)
+    @given(scripts(), models)
+    def test_beams_keep_their_scores(self, script, model):
+        paths = Reference(script, model).everything()
+        if len(paths) > 100:
+            return
+        results = run_script(with_formulas(script), model=model, decoder="beam(n=100)")
+        assert_same(results, paths)
+
+    @settings(max_examples=30, deadline=None)
+    @given(scripts(), models)
+    def test_argmax_keeps_its_scores(self, script, model):
+        path = Reference(script, model).greedy()
+        (result,) = run_script(with_formulas(script), model=model)
+        assert result.token_ids == path.ids
+        assert math.isclose(result.logprob, path.logprob, abs_tol=1e-3)
+
+
+def forced_script(values, _arguments):
+    if not values:
+        return ask("ab:", "X", one_of(["forced text of some length"]))
+    if len(values) == 1:
+        return ask(" literal " * 20, "Y", one_of(["p", "q"]))
+    return end()
+
+
+@pytest.mark.parametrize("decoder", ["argmax", "beam(n=2)"])
+def test_far_forced_tokens_are_scored_in_a_pass_of_their_own(decoder):
+    model = ToyModel(LETTERS)
+    fed = []
+    original = batch.Batch._run
+
+    def run(self, feeds):
+        fed.extend(plan for plan in feeds if plan)
+        return original(self, feeds)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batch.Batch, "_run", run)
+        results = run_script(forced_script, model=model, decoder=decoder)
+    assert max(plan.keep for plan in fed) == len("forced text of some length")
+    assert model.forward_passes == 2
+    result = results[0]
+    begin = len("ab:") + 1
+    at = [*range(begin, begin + 26), len(result.token_ids) - 1]
+    wanted = sum(logprob(model, result.token_ids, i) for i in at)
+    assert result.logprob == pytest.approx(wanted, abs=1e-4)
+
+
+def logprob(model, ids, at):
+    logits = model.logits_after(ids[:at]).astype(float)
+    return float(logits[ids[at]]) - math.log(sum(math.exp(x) for x in logits))
+
+
+def test_forced_tokens_of_a_stop_phrase_are_scored_before_they_go():
+    model = ToyModel(LETTERS)
+
+    def script(values, _arguments):
+        if not values:
+            return ask("ab:", "X", matches("pp|qq") & stops_before("!?"))
+        return end(".")
+
+    results = run_script(script, model=model, decoder="beam(n=9)")
+    assert [result.variables["X"] for result in results].count("pp") == 2
+    assert len(results) == 4
+    wanted = []
+    for text in ("pp", "qq"):
+        ids = model.encode(f"ab:{text}!?", at_start=True)
+        ended = [*ids[:-2], *LETTERS.eos_token_ids]
+        wanted += [sum(logprob(model, way, i) for i in range(4, len(way))) for way in (ids, ended)]
+    found = [result.logprob for result in results]
+    assert found == pytest.approx(sorted(wanted, reverse=True), abs=1e-4)
+    for result in results:
+        assert result.text == "ab:" + result.variables["X"] + "."
+        assert result.usage.unscored_tokens == 0
