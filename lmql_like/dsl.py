@@ -181,7 +181,7 @@ class QueryFunction:
         self._function = function
         self._surroundings = surroundings
         self._options: dict[str, Any] = {"model": model, "decoder": decoder, "seed": seed}
-        self._signature = inspect.signature(function)
+        self._signature = _signature_of(function)
         text, line = _program_text(function)
         around = {*function.__globals__, *surroundings, function.__name__}
         self.program = compile_query(
@@ -251,6 +251,14 @@ def _locals_of(frame: FrameType | None) -> Mapping[str, Any]:
     if caller is None or caller.f_locals is caller.f_globals:
         return {}
     return caller.f_locals
+
+
+def _signature_of(function: FunctionType) -> inspect.Signature:
+    """Return a function's signature with its annotations as types, where they can be read."""
+    try:
+        return inspect.signature(function, eval_str=True)
+    except NameError:
+        return inspect.signature(function)  # types that exist for type checkers only
 
 
 def _parameters(signature: inspect.Signature) -> list[Parameter]:
