@@ -15,12 +15,13 @@ from lmql_like.language.decoders import DECODERS
 from lmql_like.language.embedded import span_of
 from lmql_like.language.holecalls import resolve_hole_calls
 from lmql_like.language.lowering import lower
+from lmql_like.language.names import reads
 from lmql_like.language.nodes import Query
 from lmql_like.language.parameters import Parameter, split_declarations
 from lmql_like.language.parser import parse_query
 from lmql_like.language.program import HoleCall, Program
 from lmql_like.language.satisfiability import check_satisfiable
-from lmql_like.language.scopes import Scopes, Use, reads, resolve_scopes
+from lmql_like.language.scopes import Scopes, Use, resolve_scopes
 from lmql_like.source import Source
 
 __all__ = ["compile_query"]

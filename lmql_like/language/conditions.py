@@ -14,23 +14,15 @@ from lmql_like.language.code import Code
 from lmql_like.language.constraints import (
     All,
     Constraint,
-    Contains,
-    CountIs,
     Either,
     Given,
-    IsBoolean,
-    IsDecimal,
-    IsEqual,
-    IsInteger,
-    IsOneOf,
-    Matches,
     Negation,
     OperandError,
     Relation,
-    StopsBefore,
     Test,
 )
 from lmql_like.language.embedded import span_of
+from lmql_like.language.names import reads
 from lmql_like.language.nodes import Annotation, Hole
 from lmql_like.language.operators import (
     COMPARISONS,
@@ -39,8 +31,16 @@ from lmql_like.language.operators import (
     METHODS,
     OPERATORS,
     UNITS,
+    Contains,
+    CountIs,
+    IsBoolean,
+    IsDecimal,
+    IsEqual,
+    IsInteger,
+    IsOneOf,
+    Matches,
+    StopsBefore,
 )
-from lmql_like.language.scopes import reads
 from lmql_like.source import Source, Span
 
 __all__ = ["ConditionReader", "check_literals"]

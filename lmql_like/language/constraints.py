@@ -1,14 +1,10 @@
-"""The constraint algebra: what a `where` clause demands, one class an operator.
+"""The constraint algebra: what a `where` clause demands.
 
     Constraint      bind(binding) -> Formula
     ├── All, Either, Negation        and, or, not
     ├── Given                        a condition that names no hole
     ├── Relation                     one test, readable from either of two holes
-    └── Test                         one hole against values
-        ├── IsOneOf IsEqual Contains StartsWith EndsWith Matches
-        ├── IsInteger IsDecimal IsBoolean
-        ├── StopsAt StopsBefore
-        └── CountIs
+    └── Test                         one hole against a value: the classes of `operators`
 
 A constraint is bound when a hole begins: operands are evaluated then, once. A test of
 the hole that begins becomes a formula over its text; a test of a hole that was filled
@@ -17,14 +13,12 @@ before is decided at once.
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, ClassVar
 
-from lmql_like.grammars import formulas
 from lmql_like.grammars.compiler import compile_formula
 from lmql_like.grammars.formulas import FALSE, TRUE, Formula
 from lmql_like.language.code import Code
@@ -34,27 +28,13 @@ __all__ = [
     "All",
     "Binding",
     "Constraint",
-    "Contains",
-    "CountIs",
     "Either",
-    "EndsWith",
     "Given",
-    "IsBoolean",
-    "IsDecimal",
-    "IsEqual",
-    "IsInteger",
-    "IsOneOf",
-    "Matches",
     "Negation",
     "OperandError",
     "Relation",
-    "StartsWith",
-    "StopsAt",
-    "StopsBefore",
     "Test",
 ]
-
-_LONGEST_TEXT_OF_SUBSTRINGS = 100
 
 
 class OperandError(Exception):
@@ -246,205 +226,6 @@ class Test(Constraint):
             if not isinstance(item, str):
                 raise self.refuse(item, "strings in the list", "convert them with str(...)")
         return sorted(value) if isinstance(value, set | frozenset) else list(value)
-
-
-class IsOneOf(Test):
-    """`X in [..]`; in a string: one of its substrings."""
-
-    operator = "'in'"
-
-    def formula(self, value: Any) -> Formula:
-        """Return the choice between the operand's strings."""
-        texts = _substrings(value, self) if isinstance(value, str) else self.texts(value)
-        return formulas.one_of(texts) if texts else FALSE
-
-
-def _substrings(text: str, test: Test) -> list[str]:
-    if len(text) > _LONGEST_TEXT_OF_SUBSTRINGS:
-        raise OperandError(
-            f"'in' of a text of {len(text)} characters is not supported yet "
-            f"(at most {_LONGEST_TEXT_OF_SUBSTRINGS})",
-            test.operand.span,
-            "list the substrings that are allowed",
-        )
-    starts = range(len(text) + 1)
-    return sorted({text[i:j] for i in starts for j in range(i, len(text) + 1)})
-
-
-class IsEqual(Test):
-    """`X == v`."""
-
-    operator = "'=='"
-
-    def formula(self, value: Any) -> Formula:
-        """Return the formula of this one text."""
-        return formulas.equals(self.text(value))
-
-
-class Contains(Test):
-    """`"s" in X`."""
-
-    operator = "'in'"
-
-    def formula(self, value: Any) -> Formula:
-        """Return the texts that contain the operand."""
-        return formulas.contains(self.text(value))
-
-
-class StartsWith(Test):
-    """`X.startswith(s)`, `STARTS_WITH(X, s)`; one of several strings, if s is a list."""
-
-    operator = "STARTS_WITH"
-
-    def formula(self, value: Any) -> Formula:
-        """Return the texts that begin with the operand."""
-        texts = self.texts(value)
-        return formulas.starts_with(texts) if texts else FALSE
-
-
-class EndsWith(Test):
-    """`X.endswith(s)`, `ENDS_WITH(X, s)`; one of several strings, if s is a list."""
-
-    operator = "ENDS_WITH"
-
-    def formula(self, value: Any) -> Formula:
-        """Return the texts that end with the operand."""
-        texts = self.texts(value)
-        return formulas.ends_with(texts) if texts else FALSE
-
-
-class Matches(Test):
-    """`REGEX(X, r"..")`: the whole text matches."""
-
-    operator = "REGEX"
-
-    def formula(self, value: Any) -> Formula:
-        """Return the texts that match the operand as a whole."""
-        if isinstance(value, re.Pattern):
-            if isinstance(value.pattern, str):
-                return formulas.matches(value.pattern, value.flags & ~re.UNICODE)
-            raise self.refuse(value, "a pattern of text")
-        return formulas.matches(self.text(value))
-
-
-class IsInteger(Test):
-    """`INT(X)`."""
-
-    operator = "INT"
-
-    def formula(self, value: Any) -> Formula:
-        """Return the texts that are whole numbers."""
-        del value
-        return formulas.integer()
-
-
-class IsDecimal(Test):
-    """`FLOAT(X)`."""
-
-    operator = "FLOAT"
-
-    def formula(self, value: Any) -> Formula:
-        """Return the texts that are decimal numbers."""
-        del value
-        return formulas.decimal()
-
-
-class IsBoolean(Test):
-    """`BOOL(X)`."""
-
-    operator = "BOOL"
-
-    def formula(self, value: Any) -> Formula:
-        """Return the texts that are truth values."""
-        del value
-        return formulas.boolean()
-
-
-class StopsAt(Test):
-    """`STOPS_AT(X, s)`: the text ends where a phrase occurs for the first time, if one does."""
-
-    operator = "STOPS_AT"
-
-    def formula(self, value: Any) -> Formula:
-        """Return the texts with a phrase at their end or nowhere."""
-        return formulas.stops_at(_phrases(self, value))
-
-
-class StopsBefore(Test):
-    """`STOPS_BEFORE(X, s)`: the same, and the phrase is no part of the hole."""
-
-    operator = "STOPS_BEFORE"
-
-    def formula(self, value: Any) -> Formula:
-        """Return the texts with a phrase at their end or nowhere."""
-        return formulas.stops_before(_phrases(self, value))
-
-
-def _phrases(test: Test, value: Any) -> str | list[str] | re.Pattern[str]:
-    if isinstance(value, str | re.Pattern):
-        return value
-    texts = test.texts(value)
-    if not texts or "" in texts:
-        raise test.refuse(value, "phrases that are not empty")
-    return texts
-
-
-_COUNTS: dict[str, Callable[[int, int | None], Formula]] = {
-    "characters": formulas.char_count,
-    "bytes": formulas.byte_count,
-    "words": formulas.word_count,
-    "tokens": formulas.token_count,
-}
-
-
-@dataclass(frozen=True)
-class CountIs(Test):
-    """`len(X) < n` and its kin; `unit` is characters, bytes, words or tokens.
-
-    `comparison` is one of `< <= > >= ==` or `in`.
-    """
-
-    unit: str
-    comparison: str
-
-    operator = "a length"
-
-    def formula(self, value: Any) -> Formula:
-        """Return the texts whose length compares to the operand as demanded."""
-        if self.comparison == "in":
-            if not isinstance(value, list | tuple | set | frozenset | range):
-                raise self.refuse(value, "a list or range of whole numbers")
-            lengths = [self._between(self._bound(n), self._bound(n)) for n in value]
-            return formulas.any_of(lengths)
-        bound = self._bound(value)
-        low, high = {
-            "<": (0, bound - 1),
-            "<=": (0, bound),
-            ">": (bound + 1, None),
-            ">=": (bound, None),
-            "==": (bound, bound),
-        }[self.comparison]
-        return self._between(low, high)
-
-    def _between(self, low: int, high: int | None) -> Formula:
-        if high is not None and high < max(low, 0):
-            return FALSE
-        return _COUNTS[self.unit](max(low, 0), high)
-
-    def _bound(self, value: Any) -> int:
-        if not isinstance(value, int) or isinstance(value, bool):
-            hint = "convert it with int(...), or declare the type of the argument"
-            raise self.refuse(value, "a whole number", hint if isinstance(value, str) else "")
-        return value
-
-    def bind(self, binding: Binding) -> Formula:
-        """Bind as any test; tokens can only be counted while the hole is filled."""
-        if self.unit == "tokens" and self.subject != binding.hole:
-            raise OperandError(
-                f"the tokens of '{self.subject}' can only be counted while it is filled",
-                self.span,
-            )
-        return super().bind(binding)
 
 
 @dataclass(frozen=True)

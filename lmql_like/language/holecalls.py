@@ -6,14 +6,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from lmql_like.errors import QueryError
 from lmql_like.language.conditions import ConditionReader
-from lmql_like.language.constraints import (
-    Constraint,
-    IsBoolean,
-    IsDecimal,
-    IsInteger,
-    Test,
-)
+from lmql_like.language.constraints import Constraint, Test
 from lmql_like.language.nodes import For, Hole, Prompt, Query, Text, While
+from lmql_like.language.operators import IsBoolean, IsDecimal, IsInteger
 from lmql_like.language.program import HoleCall
 from lmql_like.language.scopes import prompts_of, statements_in
 from lmql_like.source import Source, Span

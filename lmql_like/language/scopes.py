@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from lmql_like.errors import QueryError
 from lmql_like.language.embedded import span_of
+from lmql_like.language.names import collect_names
 from lmql_like.language.nodes import (
     For,
     Hole,
@@ -38,7 +39,6 @@ __all__ = [
     "Use",
     "blocks_of",
     "prompts_of",
-    "reads",
     "resolve_scopes",
     "statements_in",
 ]
@@ -120,20 +120,6 @@ def blocks_of(statement: Statement) -> Iterator[Sequence[Statement]]:
         yield statement.body
     elif isinstance(statement, Match):
         yield from statement.bodies
-
-
-def reads(tree: ast.AST) -> list[ast.Name]:
-    """Return the names that a piece of Python reads from the scope around it, in order."""
-    collector = _NameCollector()
-    collector.visit(tree)
-    bound: set[str] = set()
-    found = []
-    for kind, node in collector.events:
-        if kind == "bind":
-            bound.add(node.id)
-        elif node.id not in bound:
-            found.append(node)
-    return found + collector.later
 
 
 class _ScopeResolver:
@@ -225,14 +211,13 @@ class _ScopeResolver:
     def _python(self, tree: ast.AST | None) -> None:
         if tree is None:
             return
-        collector = _NameCollector()
-        collector.visit(tree)
-        for kind, node in collector.events:
+        uses = collect_names([tree])
+        for kind, node in uses.events:
             if kind == "bind":
                 self.bound.add(node.id)
             else:
                 self._read(node)
-        self.later += collector.later
+        self.later += uses.later
 
     def _read(self, node: ast.Name) -> None:
         name = node.id
@@ -267,10 +252,7 @@ def _bound_inside(statements: Iterable[Statement], *, with_holes: bool = True) -
             continue
         if isinstance(statement, Try):
             names |= {handler.name for handler in statement.handlers if handler.name}
-        collector = _NameCollector()
-        for tree in _trees_of(statement):
-            collector.visit(tree)
-        names |= {node.id for kind, node in collector.events if kind == "bind"}
+        names |= collect_names(_trees_of(statement)).bound
         for block in blocks_of(statement):
             names |= _bound_inside(block, with_holes=with_holes)
     return names
@@ -290,141 +272,3 @@ def _trees_of(statement: Statement) -> Iterator[ast.AST]:
     elif isinstance(statement, Match):
         yield statement.tree.subject
         yield from (case.pattern for case in statement.tree.cases)
-
-
-class _NameCollector(ast.NodeVisitor):
-    """Collects reads and bindings in the order Python performs them.
-
-    `events` are ("read" | "bind", name) of the scope itself, `later` the reads inside
-    functions, which happen when the functions are called.
-    """
-
-    def __init__(self) -> None:
-        self.events: list[tuple[str, ast.Name]] = []
-        self.later: list[ast.Name] = []
-
-    # The methods are named after Python's nodes, as `ast.NodeVisitor` asks for.
-
-    def visit_Name(self, node: ast.Name) -> None:
-        self.events.append(("read" if isinstance(node.ctx, ast.Load) else "bind", node))
-
-    def _bind(self, name: str | None, node: ast.AST) -> None:
-        if name:
-            self.events.append(("bind", ast.copy_location(ast.Name(name, ast.Store()), node)))
-
-    def visit_Assign(self, node: ast.Assign) -> None:
-        self._visit_all([node.value, *node.targets])
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
-        self._visit_all([node.value, node.annotation])
-        if node.value is not None or not isinstance(node.target, ast.Name):
-            self.visit(node.target)
-
-    def visit_AugAssign(self, node: ast.AugAssign) -> None:
-        if isinstance(node.target, ast.Name):
-            self.events.append(("read", node.target))
-        self._visit_all([node.value, node.target])
-
-    def visit_NamedExpr(self, node: ast.NamedExpr) -> None:
-        self._visit_all([node.value, node.target])
-
-    def visit_For(self, node: ast.For) -> None:
-        inner = _NameCollector()
-        inner._visit_all(node.body)
-        self._visit_all([node.iter, node.target])
-        self.events += [event for event in inner.events if event[0] == "bind"]
-        self._visit_all([*node.body, *node.orelse])
-
-    def visit_While(self, node: ast.While) -> None:
-        inner = _NameCollector()
-        inner._visit_all(node.body)
-        self.visit(node.test)
-        self.events += [event for event in inner.events if event[0] == "bind"]
-        self._visit_all([*node.body, *node.orelse])
-
-    def visit_AsyncFor(self, node: ast.AsyncFor) -> None:
-        self._visit_all([node.iter, node.target, *node.body, *node.orelse])
-
-    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> None:
-        self._visit_all([node.type])
-        self._bind(node.name, node)
-        self._visit_all(node.body)
-
-    def visit_Import(self, node: ast.Import) -> None:
-        for alias in node.names:
-            self._bind((alias.asname or alias.name).split(".")[0], alias)
-
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
-        for alias in node.names:
-            self._bind(alias.asname or alias.name, alias)
-
-    def visit_MatchAs(self, node: ast.MatchAs) -> None:
-        self.generic_visit(node)
-        self._bind(node.name, node)
-
-    def visit_MatchStar(self, node: ast.MatchStar) -> None:
-        self._bind(node.name, node)
-
-    def visit_MatchMapping(self, node: ast.MatchMapping) -> None:
-        self.generic_visit(node)
-        self._bind(node.rest, node)
-
-    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
-        self._visit_all([*node.decorator_list, node.returns])
-        self._visit_function(node.args, node.body)
-        self._bind(node.name, node)
-
-    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> None:
-        self.visit_FunctionDef(node)
-
-    def visit_Lambda(self, node: ast.Lambda) -> None:
-        self._visit_function(node.args, [node.body])
-
-    def visit_ClassDef(self, node: ast.ClassDef) -> None:
-        self._visit_all([*node.decorator_list, *node.bases, *node.keywords])
-        inner = _NameCollector()
-        inner._visit_all(node.body)
-        own: set[str] = set()
-        for kind, name in inner.events:
-            if kind == "bind":
-                own.add(name.id)
-            elif name.id not in own:
-                self.events.append((kind, name))
-        self.later += inner.later
-        self._bind(node.name, node)
-
-    def _visit_function(self, args: ast.arguments, body: Sequence[ast.AST]) -> None:
-        self._visit_all([*args.defaults, *args.kw_defaults])
-        everything = [*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg]
-        own = {arg.arg for arg in everything if arg is not None}
-        self._visit_all([arg.annotation for arg in everything if arg is not None])
-        inner = _NameCollector()
-        inner._visit_all(body)
-        own |= {node.id for kind, node in inner.events if kind == "bind"}
-        inside = [node for kind, node in inner.events if kind == "read"] + inner.later
-        self.later += [node for node in inside if node.id not in own]
-
-    def _visit_comprehension(self, node: ast.AST) -> None:
-        inner = _NameCollector()
-        generators = getattr(node, "generators", [])
-        self.visit(generators[0].iter)
-        own: set[str] = set()
-        for i, generator in enumerate(generators):
-            targets = _NameCollector()
-            targets.visit(generator.target)
-            own |= {name.id for kind, name in targets.events if kind == "bind"}
-            inner._visit_all([*([generator.iter] if i else []), *generator.ifs])
-        for part in ("key", "value", "elt"):
-            inner._visit_all([getattr(node, part, None)])
-        self.events += [(kind, name) for kind, name in inner.events if name.id not in own]
-        self.later += [name for name in inner.later if name.id not in own]
-
-    visit_ListComp = _visit_comprehension  # noqa: N815 - named after Python's node
-    visit_SetComp = _visit_comprehension  # noqa: N815 - named after Python's node
-    visit_DictComp = _visit_comprehension  # noqa: N815 - named after Python's node
-    visit_GeneratorExp = _visit_comprehension  # noqa: N815 - named after Python's node
-
-    def _visit_all(self, nodes: Iterable[ast.AST | None]) -> None:
-        for node in nodes:
-            if node is not None:
-                self.visit(node)

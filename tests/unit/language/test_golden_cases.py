@@ -13,6 +13,7 @@ import pytest
 
 from lmql_like.errors import LmqlLikeError
 from lmql_like.language.compiler import compile_query
+from lmql_like.language.listing import list_program
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 UPDATE = bool(os.environ.get("UPDATE_GOLDEN"))
@@ -38,4 +39,4 @@ def test_error_reads_as_recorded(path):
 @pytest.mark.parametrize("path", cases("programs"), ids=lambda path: path.stem)
 def test_program_compiles_as_recorded(path):
     program = compile_query(path.read_text(encoding="utf-8"), name=path.name)
-    compare(path.with_suffix(".out"), program.listing())
+    compare(path.with_suffix(".out"), list_program(program))

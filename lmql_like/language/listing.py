@@ -1,0 +1,84 @@
+"""Programs in a form for people: one instruction a line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any
+
+from lmql_like.language.code import Code
+from lmql_like.language.constraints import Constraint
+from lmql_like.language.parameters import Parameter
+from lmql_like.language.program import HoleCall, Inset, Instruction, Program
+
+__all__ = ["list_program"]
+
+
+def list_program(program: Program) -> str:
+    """Return what a program does: parameters, clauses, instructions and handlers."""
+    lines = [f"parameter {_parameter(parameter)}" for parameter in program.parameters]
+    if program.decoder is not None:
+        arguments = ", ".join(f"{k}={v!r}" for k, v in program.decoder.arguments.items())
+        lines.append(f"decoder {program.decoder.name}({arguments})")
+    if program.model is not None:
+        lines.append(f"model {program.model!r}")
+    lines += [f"{i:3} {_instruction(step)}" for i, step in enumerate(program.instructions)]
+    lines += [
+        f"handler {i}: to {handler.target}, exception in slot {handler.slot}"
+        for i, handler in enumerate(program.handlers)
+    ]
+    return "\n".join(lines)
+
+
+def _parameter(parameter: Parameter) -> str:
+    kind = getattr(parameter.annotation, "__name__", str(parameter.annotation))
+    shown = parameter.name + (f": {kind}" if parameter.annotation is not None else "")
+    return shown if parameter.is_required else f"{shown} = {parameter.default!r}"
+
+
+def _instruction(step: Instruction) -> str:
+    word = type(step).__name__.lower()
+    own = [f.name for f in fields(step) if f.name not in ("span", "handler", "handling")]
+    words = [word, *(_operand(name, getattr(step, name)) for name in own)]
+    around = [(name, getattr(step, name)) for name in ("handler", "handling")]
+    return " ".join(
+        [*words, *(f"[{name} {number}]" for name, number in around if number is not None)]
+    )
+
+
+def _operand(name: str, value: Any) -> str:
+    if isinstance(value, Code):
+        return f"`{' '.join(value.text.split())}`"
+    if isinstance(value, HoleCall):
+        demands = " and ".join(sorted(_demands(value)))
+        ends = f" before {value.follow!r}" if value.follow else ""
+        return f"[{value.name}: {value.type}]{f' where {demands}' if demands else ''}{ends}"
+    if name == "parts":
+        return " ".join(_piece(part) for part in value)
+    if name in ("target", "targets"):
+        return f"else {value}" if name == "target" else f"to {', '.join(map(str, value))}"
+    return f"{name}={value}" if name.endswith("slot") else str(value)
+
+
+def _piece(part: str | Inset) -> str:
+    if isinstance(part, str):
+        return repr(part)
+    conversion = f"!{part.conversion}" if part.conversion else ""
+    spec = f":{' '.join(_piece(p) for p in part.format)}" if part.format else ""
+    return f"{{{part.code.text}{conversion}{spec}}}"
+
+
+def _demands(hole: HoleCall) -> Iterator[str]:
+    for constraint in hole.constraints:
+        yield _constraint(constraint)
+
+
+def _constraint(constraint: Constraint) -> str:
+    name = type(constraint).__name__
+    if constraint.parts:
+        return f"{name}({', '.join(_constraint(part) for part in constraint.parts)})"
+    values = [getattr(constraint, item.name) for item in fields(constraint)]  # type: ignore[arg-type]
+    details = [
+        f"`{v.text}`" if isinstance(v, Code) else v for v in values if isinstance(v, str | Code)
+    ]
+    return f"{name}({', '.join(details)})"
