@@ -122,6 +122,16 @@ def _count_better(
 ) -> np.int32:
     """Count the allowed values above a threshold; `values` has 32 per word."""
     count = np.int32(0)
+    every, none = np.int32(-1), np.int32(0)
+    for w in range(len(words)):
+        every &= words[w]
+        none |= words[w]
+    if none == 0:
+        return count
+    if every == -1:
+        for i in range(len(values)):
+            count += np.int32(values[i] > threshold)
+        return count
     for w in range(len(words)):
         word = words[w]
         if word == 0:

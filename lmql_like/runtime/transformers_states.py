@@ -217,8 +217,11 @@ class CachedState:
 
     def _trim(self) -> None:
         """Drop the columns that are padding in every row."""
-        excess = self._cache.get_seq_length() - max(self.lengths, default=0)
-        if excess > 0:
+        longest = max(self.lengths, default=0)
+        excess = self._cache.get_seq_length() - longest
+        if longest == 0:
+            self._cache = DynamicCache()
+        elif excess > 0:
             for layer in _filled(self._cache):
                 layer.keys = layer.keys[:, :, excess:]
                 layer.values = layer.values[:, :, excess:]

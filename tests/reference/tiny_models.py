@@ -33,6 +33,7 @@ _LINEAR = {
     "linear_num_key_heads": 2,
     "linear_num_value_heads": 4,
 }
+_SLIDING = ["sliding_attention", "full_attention"]
 _SETTINGS = {
     "llama": {},
     "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 256},
@@ -42,6 +43,37 @@ _SETTINGS = {
     "mixtral": {"num_local_experts": 4, "num_experts_per_tok": 2},
     "qwen3_moe": _EXPERTS,
     "bloom": {"n_layer": 2, "n_head": 4},
+    "qwen2": {},
+    "qwen2_moe": {**_EXPERTS, "shared_expert_intermediate_size": 24},
+    "gemma": {},
+    "gemma3_text": {"sliding_window": 6, "layer_types": _SLIDING},
+    "gpt_oss": {"sliding_window": 6, "num_local_experts": 4, "num_experts_per_tok": 2},
+    "gpt_neox": {},
+    "opt": {"ffn_dim": 48, "word_embed_proj_dim": 32},
+    "olmo2": {},
+    "olmoe": {"num_experts": 4, "num_experts_per_tok": 2},
+    "phi": {},
+    "phi3": {"pad_token_id": 1},
+    "cohere": {},
+    "granite": {},
+    "starcoder2": {"sliding_window": 6},
+    "falcon": {"alibi": False, "new_decoder_architecture": False, "head_dim": None},
+    "smollm3": {},
+    "deepseek_v3": {
+        "kv_lora_rank": 16,
+        "q_lora_rank": 24,
+        "qk_rope_head_dim": 8,
+        "qk_nope_head_dim": 8,
+        "v_head_dim": 16,
+        "num_key_value_heads": 4,
+        "n_routed_experts": 4,
+        "n_shared_experts": 1,
+        "num_experts_per_tok": 2,
+        "n_group": 1,
+        "topk_group": 1,
+        "first_k_dense_replace": 1,
+        "moe_intermediate_size": 24,
+    },
     "recurrent_gemma": {
         "num_hidden_layers": 3,
         "attention_window_size": 8,
@@ -51,8 +83,8 @@ _SETTINGS = {
     "mamba2": {"num_heads": 8, "head_dim": 8, "n_groups": 1, "state_size": 16, "chunk_size": 8},
     "qwen3_next": {**_EXPERTS, **_LINEAR, "shared_expert_intermediate_size": 24},
 }
-CACHED = ("llama", "gpt2", "qwen3", "mistral", "gemma2", "mixtral", "qwen3_moe", "bloom")
 RECOMPUTED = ("recurrent_gemma", "mamba2", "qwen3_next")
+CACHED = tuple(kind for kind in _SETTINGS if kind not in RECOMPUTED)
 
 
 @functools.cache
@@ -60,7 +92,7 @@ def tiny_model(kind, *, dtype=torch.float32, vocab_size=128):
     """Return a random model; biases, norms and pad rows are random too."""
     torch.set_num_threads(1)
     settings = {**_COMMON, **_SETTINGS[kind], "vocab_size": vocab_size}
-    config = CONFIG_MAPPING[kind](**settings)
+    config = CONFIG_MAPPING[kind](**{k: v for k, v in settings.items() if v is not None})
     generator = torch.Generator().manual_seed(7)
     model = AutoModelForCausalLM.from_config(config, dtype=dtype)
     with torch.no_grad():
