@@ -9,7 +9,7 @@ from functools import cached_property
 from types import CodeType
 from typing import Any
 
-from lmql_like.language.embedded import span_of
+from lmql_like.language.embedded import span_of, syntax_error
 from lmql_like.source import Source, Span
 
 __all__ = ["AWAITED", "Code"]
@@ -33,9 +33,18 @@ class Code:
 
     @classmethod
     def of(cls, source: Source, tree: ast.expr | ast.stmt, span: Span | None = None) -> Code:
-        """Return the code of a tree that was parsed at its place in a source."""
+        """Return the code of a tree that was parsed at its place in a source.
+
+        Raises:
+            QueryError: Q005 for what Python's parser reads and its compiler does not.
+        """
         place = span or span_of(source, tree)
-        return cls(tree, source.slice(place), place, source.name)
+        code = cls(tree, source.slice(place), place, source.name)
+        try:
+            code.compiled  # noqa: B018 - kept, and read when the code runs
+        except SyntaxError as error:
+            raise syntax_error(source, _place_of(source, error) or place, error.msg) from None
+        return code
 
     @property
     def is_literal(self) -> bool:
@@ -68,6 +77,15 @@ class Code:
     def is_coroutine(self) -> bool:
         """Whether running the code gives a coroutine, since it awaits something itself."""
         return bool(self.compiled.co_flags & inspect.CO_COROUTINE)
+
+
+def _place_of(source: Source, error: SyntaxError) -> Span | None:
+    """Return where Python's compiler found an error, if it says so."""
+    if error.lineno is None or not error.offset:
+        return None
+    start = source.offset(error.lineno, error.offset)
+    width = (error.end_offset or 0) - error.offset if error.end_lineno == error.lineno else 1
+    return Span(start, start + max(width, 1))
 
 
 def _copied(tree: ast.AST) -> ast.AST:

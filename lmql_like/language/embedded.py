@@ -12,7 +12,7 @@ import warnings
 from lmql_like.errors import QueryError
 from lmql_like.source import Source, Span
 
-__all__ = ["parse_body", "parse_expression", "span_of"]
+__all__ = ["parse_body", "parse_expression", "span_of", "syntax_error"]
 
 _PLACED = ast.expr | ast.stmt | ast.excepthandler | ast.keyword | ast.pattern | ast.arg | ast.alias
 
@@ -57,8 +57,18 @@ def parse_expression(source: Source, span: Span, code: str | None = None) -> ast
     module = _parse(source, padded, line, span)
     statement = module.body[0] if len(module.body) == 1 else None
     if not isinstance(statement, ast.Expr):
-        raise _syntax_error(source, span, "expected one expression")
-    return statement.value
+        raise syntax_error(source, span, "expected one expression")
+    return _in_its_place(source, span, text, statement.value)
+
+
+def _in_its_place(source: Source, span: Span, text: str, tree: ast.expr) -> ast.expr:
+    """Give a tuple or generator, which claims our parentheses, its own place."""
+    if source.offset(tree.lineno, tree.col_offset + 1) < span.start:
+        start, end = span.start + len(text) - len(text.lstrip()), span.start + len(text.rstrip())
+        tree.lineno, column = source.position(start)
+        tree.end_lineno, end_column = source.position(end)
+        tree.col_offset, tree.end_col_offset = column - 1, end_column - 1
+    return tree
 
 
 def span_of(source: Source, node: ast.AST) -> Span:
@@ -82,7 +92,7 @@ def _parse(source: Source, text: str, first_line: int, span: Span | None = None)
     except SyntaxError as error:
         raise _located(source, error, first_line, span) from None
     except ValueError as error:  # a null byte
-        raise _syntax_error(source, span or Span(0, 1), str(error)) from None
+        raise syntax_error(source, span or Span(0, 1), str(error)) from None
     _count_characters(module, text)
     ast.increment_lineno(module, first_line - 1)
     return module
@@ -113,10 +123,11 @@ def _located(source: Source, error: SyntaxError, first_line: int, span: Span | N
     if span is not None:  # the closing parenthesis is ours, not the author's
         start = min(max(start, span.start), max(span.start, span.end - 1))
         end = max(start + 1, min(end, span.end))
-    return _syntax_error(source, Span(start, end), error.msg)
+    return syntax_error(source, Span(start, end), error.msg)
 
 
-def _syntax_error(source: Source, span: Span, message: str) -> QueryError:
+def syntax_error(source: Source, span: Span, message: str) -> QueryError:
+    """Return the error for Python that Python does not accept."""
     return QueryError(
         "Q005",
         f"Python cannot read this: {message}",

@@ -170,6 +170,8 @@ def _is_decoder(
     has_body = end < len(line.lexemes) and skip_prompt(line.lexemes, end) > end
     if has_body and not python.issoftkeyword(word.text):
         return known or _blame_decoder(word, source)
+    if known and has_block and [lexeme.text for lexeme in line.lexemes[end:]] == [":"]:
+        _blame_colon(line.lexemes[end], source)
     if end != len(line.lexemes):
         return False
     if has_block:
@@ -186,6 +188,17 @@ def _looks_like_decoder(line: Line) -> bool:
     word = line.lexemes[0].text
     named = len(line.lexemes) <= 3 or line.lexemes[3].is_operator("=")
     return named and not hasattr(builtins, word) and bool(did_you_mean(word, _ALL_DECODERS))
+
+
+def _blame_colon(colon: Lexeme, source: Source) -> None:
+    raise QueryError(
+        "Q307",
+        "a colon behind a decoder clause",
+        source=source,
+        span=colon.span,
+        label="expected the end of the line",
+        help="leave the colon out: the indented body follows on the next line",
+    )
 
 
 def _blame_decoder(word: Lexeme, source: Source) -> bool:

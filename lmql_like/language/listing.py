@@ -46,9 +46,13 @@ def _instruction(step: Instruction) -> str:
     )
 
 
+def _code(code: Code) -> str:
+    return f"`{' '.join(code.text.split())}`"
+
+
 def _operand(name: str, value: Any) -> str:
     if isinstance(value, Code):
-        return f"`{' '.join(value.text.split())}`"
+        return _code(value)
     if isinstance(value, HoleCall):
         demands = " and ".join(sorted(_demands(value)))
         ends = f" before {value.follow!r}" if value.follow else ""
@@ -65,7 +69,7 @@ def _piece(part: str | Inset) -> str:
         return repr(part)
     conversion = f"!{part.conversion}" if part.conversion else ""
     spec = f":{' '.join(_piece(p) for p in part.format)}" if part.format else ""
-    return f"{{{part.code.text}{conversion}{spec}}}"
+    return f"{{{' '.join(part.code.text.split())}{conversion}{spec}}}"
 
 
 def _demands(hole: HoleCall) -> Iterator[str]:
@@ -78,7 +82,5 @@ def _constraint(constraint: Constraint) -> str:
     if constraint.parts:
         return f"{name}({', '.join(_constraint(part) for part in constraint.parts)})"
     values = [getattr(constraint, item.name) for item in fields(constraint)]  # type: ignore[arg-type]
-    details = [
-        f"`{v.text}`" if isinstance(v, Code) else v for v in values if isinstance(v, str | Code)
-    ]
+    details = [_code(v) if isinstance(v, Code) else v for v in values if isinstance(v, str | Code)]
     return f"{name}({', '.join(details)})"

@@ -13,6 +13,7 @@ from lmql_like.language.nodes import (
     Except,
     For,
     If,
+    Interpolation,
     Jump,
     Match,
     Prompt,
@@ -117,7 +118,11 @@ class StatementReader:
         literals = self._literals(value)
         span = literals[0].span.to(literals[-1].span)
         where = tuple(self.clauses.get(literals[0].span.start, ()))
-        return Prompt(read_template(self.source, literals), where, span)
+        parts = read_template(self.source, literals)
+        for part in parts:
+            if isinstance(part, Interpolation):
+                self._check_names(part.expression)
+        return Prompt(parts, where, span)
 
     def _literals(self, node: ast.AST) -> Sequence[Lexeme]:
         """Return the string lexemes of a node."""
