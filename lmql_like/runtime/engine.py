@@ -21,7 +21,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lmql_like.errors import LmqlLikeError, ModelError
+from lmql_like.errors import LmqlLikeError
 from lmql_like.kernels.selection import allowed_logprobs, select_top_k
 from lmql_like.runtime.batch import Batch, check_normalizer
 from lmql_like.runtime.hypotheses import Hypothesis
@@ -207,11 +207,11 @@ class Engine:
         return [(open_rows[parent], hypothesis) for parent, hypothesis in placed]
 
     def _try(self, group: Group, act: Callable[[], Value]) -> Value | None:
-        """Act for a group; an error in its query's own code ends the group, or is raised."""
+        """Act for a group; an error of its own (code, constraint, text) ends it, or is raised."""
         try:
             return act()
         except LmqlLikeError as error:
-            if self._raises or isinstance(error, ModelError):
+            if self._raises:
                 raise
             group.error = error
             group.active = []

@@ -58,14 +58,14 @@ def buckets(counts: Sequence[int]) -> list[list[int]]:
         counts: new tokens of each row; rows without any are in no group.
 
     Returns:
-        Groups of row indices; a group's padding is at most its tokens, or 64.
+        Groups of row indices; a group's padding is at most a quarter of its tokens, or 64.
     """
     groups: list[list[int]] = []
     rows = sorted((row for row, n in enumerate(counts) if n), key=lambda row: -counts[row])
     longest, waste, tokens = 0, 0, 0
     for row in rows:
         pad = longest - counts[row]
-        if not groups or waste + pad > max(_MAX_WASTE, tokens + counts[row]):
+        if not groups or waste + pad > max(_MAX_WASTE, (tokens + counts[row]) // 4):
             groups.append([])
             longest, waste, tokens, pad = counts[row], 0, 0, 0
         groups[-1].append(row)

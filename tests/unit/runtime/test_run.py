@@ -226,6 +226,24 @@ def test_an_error_at_the_start_is_its_inputs_own():
     assert [result.status for result in results] == ["error", "complete"]
 
 
+def test_text_that_cannot_be_spelled_is_its_inputs_own_error():
+    model = ToyModel(Vocabulary([b"a", b"b", b":", b""], eos_token_ids=[3]))
+
+    def script(values, arguments):
+        return end() if values else ask(arguments["x"] + ":", "X", one_of("ab"))
+
+    results = run_script(script, [{"x": "a"}, {"x": "\u00e9"}], model=model)
+    assert [result.status for result in results] == ["complete", "error"]
+    assert results[1].error.code == "M202"
+
+
+@pytest.mark.parametrize("text", ["hello", None])
+def test_samples_that_ask_nothing_are_all_there(text):
+    formula = FALSE if text is None else one_of([text])
+    results = run_script(one_hole(formula), model=toy(), decoder="sample(n=3)", max_rows=2)
+    assert [result.status for result in results] == ["complete" if text else "dead-end"] * 3
+
+
 def test_logits_that_are_no_numbers_end_the_run():
     class Broken(ToyModel):
         def logits_after(self, ids):
