@@ -7,9 +7,8 @@ import builtins
 import copy
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
 
-from lmql_like.errors import GrammarError, QueryError, did_you_mean
+from lmql_like.errors import did_you_mean
 from lmql_like.language.code import Code
 from lmql_like.language.constraints import (
     All,
@@ -17,7 +16,6 @@ from lmql_like.language.constraints import (
     Either,
     Given,
     Negation,
-    OperandError,
     Relation,
     Test,
 )
@@ -41,9 +39,10 @@ from lmql_like.language.operators import (
     Matches,
     StopsBefore,
 )
+from lmql_like.language.refusals import Refusal, check_literals
 from lmql_like.source import Source, Span
 
-__all__ = ["ConditionReader", "check_literals"]
+__all__ = ["ConditionReader"]
 
 _TYPED: dict[str | None, type[Test]] = {"int": IsInteger, "float": IsDecimal, "bool": IsBoolean}
 _NEGATED = (ast.NotEq, ast.NotIn)
@@ -72,6 +71,7 @@ class ConditionReader:
         self.source = source
         self.holes = holes
         self.known = known
+        self.refuse = Refusal(source, holes, known)
 
     def read(self, condition: ast.expr) -> list[Constraint]:
         """Return the conjuncts of a condition.
@@ -112,7 +112,7 @@ class ConditionReader:
             return self._chain(tree, span)
         if isinstance(tree, ast.Call):
             return self._call(tree, span, at_top=at_top)
-        return self._refuse(tree)
+        return self.refuse.anything(tree)
 
     def _holes_in(self, tree: ast.AST) -> frozenset[str]:
         return frozenset(name.id for name in reads(tree) if name.id in self.holes)
@@ -126,27 +126,12 @@ class ConditionReader:
             if is_operator and len(reads(tree)) > 1:
                 continue
             if is_operator:
-                self._refuse_operator(name.id, "a hole, such as [X]", name)
-            self._blame_name(name)
+                self.refuse.operator(name.id, "a hole, such as [X]", name)
+            self.refuse.name(name)
         for name in reads(tree):
             if name.id in OPERATORS and name.id not in self.known:
-                self._refuse_operator(name.id, "a hole, such as [X]", name)
+                self.refuse.operator(name.id, "a hole, such as [X]", name)
         return Given(self._code(tree), span)
-
-    def _blame_name(self, name: ast.Name) -> NoReturn:
-        hint = did_you_mean(name.id, self.holes)
-        if hint:
-            nearest = hint.split("'")[1]
-            line = self.source.position(self.holes[nearest][0].span.start)[0]
-            hint += f" It is filled on line {line}."
-        raise QueryError(
-            "Q104",
-            f"where-clause names an unknown hole '{name.id}'",
-            source=self.source,
-            span=span_of(self.source, name),
-            label="no hole of this name is in scope",
-            help=hint,
-        )
 
     def _code(self, tree: ast.expr) -> Code:
         return Code.of(self.source, tree)
@@ -181,7 +166,7 @@ class ConditionReader:
     ) -> Constraint:
         """Return what one comparison demands, read from each hole that it may test."""
         if type(op) not in COMPARISONS:
-            self._refuse(tree, "'is' compares objects; compare texts with '=='")
+            self.refuse.anything(tree, "'is' compares objects; compare texts with '=='")
         readings = [
             test
             for test in (
@@ -191,7 +176,7 @@ class ConditionReader:
             if test is not None
         ]
         if not readings:
-            self._refuse(tree, _comparison_hint(op, left, right))
+            self.refuse.anything(tree, _comparison_hint(op, left, right))
         found: Constraint = readings[0]
         if len(readings) > 1:
             found = Relation(tuple(readings), span)
@@ -239,7 +224,7 @@ class ConditionReader:
             measured = _argument_of(counted, unit)
             if measured is not None and (hole := self._hole(measured)):
                 if unit in LATER_OPERATORS:
-                    self._refuse_later(unit, counted)
+                    self.refuse.later(unit, counted)
                 return _Count(hole, UNITS[unit])
         return None
 
@@ -250,31 +235,31 @@ class ConditionReader:
         if isinstance(function, ast.Attribute) and (hole := self._hole(function.value)):
             return self._method(tree, function, hole, span)
         if not isinstance(function, ast.Name):
-            return self._refuse(tree)
+            return self.refuse.anything(tree)
         name = function.id
         if name in LATER_OPERATORS and name not in self.known:
-            self._refuse_later(name, function)
+            self.refuse.later(name, function)
         if name not in OPERATORS or name in self.known:
-            return self._refuse_function(tree, function)
+            return self.refuse.function(tree, function)
         operator = OPERATORS[name]
         expected = "a hole" + (f" and {operator.operand}" if operator.operand else "")
         if tree.keywords or len(tree.args) != (2 if operator.operand else 1):
-            self._refuse_operator(name, expected, tree)
+            self.refuse.operator(name, expected, tree)
         subject = self._hole(tree.args[0])
         if subject is None:
-            self._refuse_operator(name, expected, tree.args[0])
+            self.refuse.operator(name, expected, tree.args[0])
         if operator.test is StopsBefore and not at_top:
-            self._refuse_stop(function)
+            self.refuse.stop(function)
         no_operand = ast.copy_location(ast.Constant(None), tree)
         operand = tree.args[1] if operator.operand else no_operand
-        return self._test(operator.test, subject, operand, span) or self._refuse(tree)
+        return self._test(operator.test, subject, operand, span) or self.refuse.anything(tree)
 
     def _method(self, tree: ast.Call, function: ast.Attribute, hole: str, span: Span) -> Constraint:
         test = METHODS.get(function.attr)
         if test is None or len(tree.args) != 1 or tree.keywords:
             nearest = did_you_mean(function.attr, METHODS)
-            return self._refuse(tree, nearest if test is None else "give it one argument")
-        return self._test(test, hole, tree.args[0], span) or self._refuse(tree)
+            return self.refuse.anything(tree, nearest if test is None else "give it one argument")
+        return self._test(test, hole, tree.args[0], span) or self.refuse.anything(tree)
 
     # What cannot be enforced
 
@@ -284,70 +269,7 @@ class ConditionReader:
             return
         for test in constraint.tests():
             if isinstance(test, CountIs) and test.unit == "tokens":
-                self.refuse_tokens(test.span)
-
-    def refuse_tokens(self, place: ast.AST | Span) -> NoReturn:
-        """Raise for tokens that would have to be counted once their hole is filled."""
-        raise QueryError(
-            "Q210",
-            "tokens are counted in a condition over several holes",
-            source=self.source,
-            span=place if isinstance(place, Span) else span_of(self.source, place),
-            label="they are unknown once the hole is filled",
-            help="join it to the rest of the where-clause with 'and', or count characters with len",
-        )
-
-    def _refuse(self, tree: ast.expr, hint: str = "") -> NoReturn:
-        holes = sorted(self._holes_in(tree))
-        raise QueryError(
-            "Q201",
-            "this condition cannot be enforced while a hole is filled",
-            source=self.source,
-            span=span_of(self.source, tree),
-            label=f"no operator says this about '{holes[0]}'" if holes else "",
-            help=hint or "check the value behind the prompt string, with `if` or `assert`",
-        )
-
-    def _refuse_function(self, tree: ast.Call, function: ast.Name) -> NoReturn:
-        hint = did_you_mean(function.id.upper(), OPERATORS)
-        if hint and function.id not in self.known and not hasattr(builtins, function.id):
-            raise QueryError(
-                "Q202",
-                f"there is no operator '{function.id}'",
-                source=self.source,
-                span=span_of(self.source, function),
-                label="unknown operator",
-                help=hint,
-            )
-        self._refuse(tree)
-
-    def _refuse_operator(self, name: str, expected: str, place: ast.AST) -> NoReturn:
-        raise QueryError(
-            "Q203",
-            f"{name} is not used as an operator is",
-            source=self.source,
-            span=span_of(self.source, place),
-            label=f"{name} expects {expected}",
-        )
-
-    def _refuse_later(self, name: str, place: ast.AST) -> NoReturn:
-        raise QueryError(
-            "Q205",
-            f"the operator '{name}' is not supported yet",
-            source=self.source,
-            span=span_of(self.source, place),
-            help="describe the text with REGEX, if a pattern can",
-        )
-
-    def _refuse_stop(self, place: ast.AST) -> NoReturn:
-        raise QueryError(
-            "Q204",
-            "STOPS_BEFORE below 'or' or 'not'",
-            source=self.source,
-            span=span_of(self.source, place),
-            label="whether to cut the phrase off would be open",
-            help="join it to the rest of the where-clause with 'and', or use STOPS_AT",
-        )
+                self.refuse.tokens(test.span)
 
 
 class _CountFilled(ast.NodeTransformer):
@@ -363,7 +285,7 @@ class _CountFilled(ast.NodeTransformer):
                 function = ast.Attribute(filled, method, ast.Load())
                 return _like(ast.Call(_like(function, node), [], []), node)
         if _argument_of(node, "TOKENS") is not None and "TOKENS" not in self.reader.known:
-            self.reader.refuse_tokens(node)
+            self.reader.refuse.tokens(node)
         return self.generic_visit(node)
 
 
@@ -385,40 +307,3 @@ def _comparison_hint(op: ast.cmpop, left: ast.expr, right: ast.expr) -> str:
     if ordering and sides:
         return f"compare its length, as in len({sides[0].id}), or list the values with 'in'"
     return ""
-
-
-def check_literals(source: Source, constraint: Constraint) -> None:
-    """Bind the tests whose operand is written out; raise for those it does not fit.
-
-    Raises:
-        QueryError: Q208 where an operand has the wrong type.
-        GrammarError: where a pattern is wrong.
-    """
-    for test in constraint.tests():
-        if not test.operand.is_literal:
-            continue
-        try:
-            test.formula(test.operand.literal)
-        except OperandError as error:
-            raise QueryError(
-                "Q208",
-                error.message,
-                source=source,
-                span=error.span,
-                label="wrong kind of value",
-                help=error.hint,
-            ) from None
-        except GrammarError as error:
-            raise _at_operand(source, test.operand, error) from None
-
-
-def _at_operand(source: Source, operand: Code, error: GrammarError) -> GrammarError:
-    """Return the error of a written-out pattern, at its place in the query."""
-    span, written = operand.span, source.slice(operand.span)
-    pattern = error.source.text if error.source else ""
-    if pattern and error.span and written.count(pattern) == 1:
-        start = span.start + written.index(pattern)
-        span = Span(start + error.span.start, start + max(error.span.end, error.span.start + 1))
-    return GrammarError(
-        error.code, error.message, source=source, span=span, label=error.label, help=error.help
-    )

@@ -1,15 +1,21 @@
-"""Laws of the language floor: a query's control flow is Python's, and forks are replays."""
+"""Laws of the language floor.
+
+A query's control flow is Python's; forks are replays; every text compiles or is refused
+at a place.
+"""
 
 from __future__ import annotations
 
 import textwrap
 from itertools import count
+from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmql_like.errors import RunError
+from lmql_like.errors import LmqlLikeError, RunError
 from lmql_like.language.compiler import compile_query
+from lmql_like.language.listing import list_program
 from lmql_like.runtime.interpreter import Done, Fill, Interpreter
 
 PRELUDE = """
@@ -285,3 +291,49 @@ def test_forks_are_replays(program, data):
         assert (after if isinstance(after, str) else snapshot(after)) == expected
         if isinstance(after, Fill):
             waiting.append(((*answers, answer), after))
+
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+WRITTEN = [
+    path.read_text(encoding="utf-8")
+    for path in sorted(GOLDEN.glob("*/*.lmql"))
+    if path.stat().st_size
+]
+FRAGMENTS = [
+    *"[](){}:;,'\"\\#@!=. \n\t",
+    *("where ", " where X == 'a'", " and ", "\n    ", "[X]", "{x}", "[X: int]", '"""', "not "),
+    *("argmax", "from ", "len(X)", "STOPS_AT(X, '.')", "é", "\r\n", "f", "r", "in ", "if x:\n"),
+    *("return ", "await ", "yield ", "lambda: ", "=", "X", "Y"),
+]
+
+
+@st.composite
+def damaged_programs(draw):
+    """A program of the golden cases with a few pieces cut, put in or doubled."""
+    text = draw(st.sampled_from(WRITTEN))
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, len(text)))
+        end = draw(st.integers(start, min(len(text), start + 12)))
+        kind = draw(st.sampled_from(["cut", "insert", "double"]))
+        piece = {
+            "cut": "",
+            "insert": draw(st.sampled_from(FRAGMENTS)),
+            "double": text[start:end] * 2,
+        }
+        text = text[:start] + piece[kind] + text[end if kind != "insert" else start :]
+    return text
+
+
+@settings(max_examples=300, deadline=None)
+@given(damaged_programs())
+def test_every_text_is_compiled_or_refused_at_a_place(text):
+    try:
+        program = compile_query(text)
+    except LmqlLikeError as error:
+        line, column = error.position
+        lines = error.source.text.split("\n")
+        assert 1 <= line <= len(lines)
+        assert 1 <= column <= len(lines[line - 1]) + 1
+        assert error.render()  # noqa: PT017 - same
+    else:
+        assert list_program(program) is not None
