@@ -215,6 +215,10 @@ class Stretch:
                 help=error.hint,
             ) from None
         except GrammarError as error:
+            line, column = source.position(constraint.span.start)
+            error.help = (
+                error.help or f"it comes from the condition at {source.name}:{line}:{column}"
+            )
             raise error.located(source, constraint.span) from None
 
     def _operand(self, code: Code) -> Any:
