@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lmql_like.grammars.formulas import matches, stops_at, stops_before, token_count
 from lmql_like.grammars.vocabulary import Vocabulary
 from lmql_like.runtime.toy_model import ToyModel
-from tests.reference.script import ask, end, run_script, with_formulas
+from tests.reference.script import ask, end, run_script, start_script, with_formulas
 from tests.reference.search import Reference
 
 TOKENS = [b"a", b"b", b"c", b"ab", b"ba", b"aab", b"bc", b"cc", b" ", b"\xc3", b"\xa9", b"\xa8"]
@@ -148,3 +149,38 @@ def test_tokens_spell_the_text_and_the_text_keeps_its_constraints(decoder, scrip
             assert result.variables[step[2]] in step[3]
             values += ((step[2], result.variables[step[2]]),)
         assert step[2] == result.value
+
+
+STRADDLING = Vocabulary(
+    [b"a", b"b", b".", b"!", b"a.", b".b", b"..", b"!a", b"b!.", b".!a", b"aba", b""],
+    eos_token_ids=[11],
+)
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.sampled_from([".", "!", ".!", "b!", "..", "aba"]), min_size=1, max_size=2),
+    st.booleans(),
+    st.integers(0, 500),
+)
+def test_what_a_stop_phrase_takes_back_leaves_no_trace(decoder, phrases, is_kept, seed):
+    stop = stops_at(phrases) if is_kept else stops_before(phrases)
+
+    def script(values, _arguments):
+        if len(values) < 2:
+            return ask("a", "XY"[len(values)], matches("[ab.!]*") & stop & token_count(0, 8))
+        return end("b")
+
+    model = ToyModel(STRADDLING, seed=seed)
+    run = start_script(script, model=model, decoder=decoder)
+    events = list(run.events())
+    for result in run.results():
+        assert result.status == "complete"
+        assert result.text == "a" + result.variables["X"] + "a" + result.variables["Y"] + "b"
+        assert b"".join(STRADDLING.tokens[i] for i in result.token_ids).decode() == result.text
+        for value in result.variables.values():
+            found = [value.find(phrase) for phrase in phrases if phrase in value]
+            assert not found or (is_kept and value.endswith(tuple(phrases)))
+    first = run.results()[0]
+    assert "".join(event.text for event in events if event.lane == 0) == first.text
