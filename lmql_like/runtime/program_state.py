@@ -41,6 +41,9 @@ _ATOMS = (
     BaseException,
 )
 
+# Containers of nothing but these are copied in one go.
+_PLAIN = frozenset((str, bytes, int, float, bool, type(None)))
+
 
 @dataclass(frozen=True)
 class ProgramState:
@@ -105,16 +108,22 @@ class Copier:
         return copied
 
     def _copy_list(self, value: list[Any]) -> list[Any]:
+        if _PLAIN.issuperset(map(type, value)):
+            return self._remember(value, value.copy())  # type: ignore[no-any-return]
         copied: list[Any] = self._remember(value, [])
         copied.extend(self.copy(item) for item in value)
         return copied
 
     def _copy_dict(self, value: dict[Any, Any]) -> dict[Any, Any]:
+        if _PLAIN.issuperset(map(type, value)) and _PLAIN.issuperset(map(type, value.values())):
+            return self._remember(value, value.copy())  # type: ignore[no-any-return]
         copied: dict[Any, Any] = self._remember(value, {})
         copied.update({self.copy(key): self.copy(item) for key, item in value.items()})
         return copied
 
     def _copy_set(self, value: set[Any]) -> set[Any]:
+        if _PLAIN.issuperset(map(type, value)):
+            return self._remember(value, value.copy())  # type: ignore[no-any-return]
         copied: set[Any] = self._remember(value, set())
         copied.update(self.copy(item) for item in value)
         return copied
@@ -125,6 +134,8 @@ class Copier:
         return copied
 
     def _copy_tuple(self, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        if _PLAIN.issuperset(map(type, value)):
+            return value
         items = tuple(self.copy(item) for item in value)
         if id(value) in self._memo:  # the tuple is inside one of its own items
             known: tuple[Any, ...] = self._memo[id(value)]
