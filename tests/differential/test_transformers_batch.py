@@ -1,11 +1,11 @@
 """On real attention caches, a batch of inputs gives what each input gives alone."""
 
 import pytest
+from reference.script import ask, end, run_script
+from reference.tiny_models import tiny_model, tiny_tokenizer
 
 from lmql_like.grammars.formulas import matches, one_of, token_count
 from lmql_like.runtime.transformers_model import TransformersModel
-from tests.reference.script import ask, end, run_script
-from tests.reference.tiny_models import tiny_model, tiny_tokenizer
 
 INPUTS = [{"x": "a"}, {"x": "hello hello"}, {"x": ""}, {"x": "abcd, " * 9}, {"x": "the end"}]
 DECODERS = ["argmax", "sample(n=2)", "beam(n=3)"]

@@ -5,6 +5,8 @@ import copy
 import numpy as np
 import pytest
 import torch
+from reference.script import ask, end, run_script
+from reference.tiny_models import tiny_model, tiny_tokenizer
 from transformers.generation.logits_process import (
     TemperatureLogitsWarper,
     TopKLogitsWarper,
@@ -14,8 +16,6 @@ from transformers.generation.logits_process import (
 from lmql_like.grammars.formulas import TRUE
 from lmql_like.runtime.search.sampling import truncated_distribution
 from lmql_like.runtime.transformers_model import TransformersModel
-from tests.reference.script import ask, end, run_script
-from tests.reference.tiny_models import tiny_model, tiny_tokenizer
 
 KINDS = ["llama", "gpt2", "qwen3_moe"]
 PROMPTS = ["hello", "ab", "The cat and the dog, abcd"]

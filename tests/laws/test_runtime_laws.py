@@ -5,10 +5,11 @@ import copy
 import numpy as np
 import pytest
 import torch
+from reference.state_walk import random_walk
+from reference.tiny_models import CACHED, RECOMPUTED, tiny_model, tiny_tokenizer
 
 from lmql_like.runtime import transformers_model
 from lmql_like.runtime.transformers_model import TransformersModel
-from tests.reference.tiny_models import CACHED, RECOMPUTED, tiny_model, tiny_tokenizer
 
 
 def make_model(kind, dtype=torch.float32):
@@ -20,33 +21,6 @@ def fresh_logits(model, ids):
         rows = torch.tensor([ids], device=model._model.device)
         logits = model._model(rows, use_cache=False).logits
     return logits[0].float().cpu().numpy()
-
-
-def random_walk(model, seed, n_steps, longest=12):
-    """Yield (rows, kept logits) along a random sequence of operations."""
-    rng = np.random.default_rng(seed)
-    rows = [[] for _ in range(int(rng.integers(1, 4)))]
-    state = model.new_state(len(rows))
-    for _ in range(n_steps):
-        move = rng.integers(0, 4)
-        if move == 0 and rows:
-            counts = [int(rng.integers(0, len(row) + 1)) for row in rows]
-            if rng.integers(2):
-                counts = [min(count, 2) for count in counts]
-            state.rewind(counts)
-            rows = [row[: len(row) - count] for row, count in zip(rows, counts, strict=True)]
-        elif move == 1:
-            picked = [int(i) for i in rng.integers(0, len(rows), int(rng.integers(1, 6)))]
-            state.gather(picked)
-            rows = [list(rows[i]) for i in picked]
-        else:
-            most = longest if rng.integers(3) == 0 else 2
-            new = [[int(t) for t in rng.integers(0, 128, rng.integers(0, most + 1))] for _ in rows]
-            keep = [int(rng.integers(0, len(ids) + 1)) for ids in new]
-            logits = state.extend(new, keep)
-            rows = [row + ids for row, ids in zip(rows, new, strict=True)]
-            yield rows, keep, logits
-        assert state.n_rows == len(rows)
 
 
 @pytest.mark.parametrize("kind", ["llama", "mamba2"])

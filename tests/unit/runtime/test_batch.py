@@ -4,14 +4,14 @@ import math
 
 import pytest
 from hypothesis import given, settings
+from reference.random_scripts import assert_same, models, scripts
+from reference.script import ask, end, run_script, with_formulas
+from reference.search import Reference
 
 from lmql_like.grammars.formulas import matches, one_of, stops_before
 from lmql_like.grammars.vocabulary import Vocabulary
 from lmql_like.runtime import batch
 from lmql_like.runtime.toy_model import ToyModel
-from tests.laws.test_search_laws import assert_same, models, scripts
-from tests.reference.script import ask, end, run_script, with_formulas
-from tests.reference.search import Reference
 
 LETTERS = Vocabulary([bytes([byte]) for byte in range(128)] + [b""], eos_token_ids=[128])
 

@@ -5,13 +5,13 @@ from copy import deepcopy
 
 import pytest
 import torch
+from reference.script import ask, end, run_script
+from reference.tiny_models import RECOMPUTED, tiny_model, tiny_tokenizer
 
 from lmql_like.errors import ModelError
 from lmql_like.grammars.formulas import one_of
 from lmql_like.runtime import transformers_loading, transformers_model
 from lmql_like.runtime.transformers_model import TransformersModel, load_model
-from tests.reference.script import ask, end, run_script
-from tests.reference.tiny_models import RECOMPUTED, tiny_model, tiny_tokenizer
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from reference.script import ask, end, run_script, start_script
 
 from lmql_like.errors import GrammarError, ModelError, RunError
 from lmql_like.grammars.formulas import (
@@ -22,7 +23,6 @@ from lmql_like.grammars.vocabulary import Vocabulary
 from lmql_like.language.compiler import compile_query
 from lmql_like.runtime.run import run_program, start_run
 from lmql_like.runtime.toy_model import ToyModel
-from tests.reference.script import ask, end, run_script, start_script
 
 SINGLES = [bytes([byte]) for byte in range(256)]
 PAIRS = [b"ab", b"abc", b"hello", b" wor", b" world", b"\n\n", b".\n", b"x\ny"]

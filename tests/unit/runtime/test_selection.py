@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
+from reference import selection as reference
 
 from lmql_like.kernels import selection
-from tests.reference import selection as reference
 
 SIZES = [1, 31, 32, 33, 511, 512, 513, 1500]
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reference.tiny_models import tiny_tokenizer
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from lmql_like.grammars.vocabulary import Vocabulary
 from lmql_like.runtime.text_encoder import TextEncoder
-from tests.reference.tiny_models import tiny_tokenizer
 
 FOLDER = Path(
     os.environ.get("LMQL_LIKE_TOKENIZERS", Path(__file__).parents[4] / "shared" / "tokenizers")

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
+from reference.state_walk import random_walk
+from reference.tiny_models import tiny_model, tiny_tokenizer
 
 from lmql_like.errors import ModelError
 from lmql_like.grammars.vocabulary import Vocabulary
 from lmql_like.runtime.model import LanguageModel
 from lmql_like.runtime.toy_model import ToyModel
 from lmql_like.runtime.transformers_model import TransformersModel
-from tests.laws.test_runtime_laws import random_walk
-from tests.reference.tiny_models import tiny_model, tiny_tokenizer
 
 VOCABULARY = Vocabulary([bytes([byte]) for byte in range(128)] + [b""], eos_token_ids=[128])
 
