@@ -45,7 +45,7 @@ CODES: dict[str, str] = {
     "Q013": "what stands in the braces of a prompt string is no interpolation",
     "Q014": "an f-string where a prompt string is expected",
     "Q015": "bytes where a prompt string is expected",
-    "Q016": "a hole in a string that is no prompt string",
+    "Q016": "a string that is no prompt string would be lost",
     "Q018": "a clause is empty",
     "Q019": "'break' or 'continue' outside a loop",
     "Q020": "a statement that a query cannot contain",

@@ -14,7 +14,7 @@ before is decided at once.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, ClassVar
@@ -220,7 +220,7 @@ class Test(Constraint):
         """Return an operand that may be one string or several, as a list."""
         if isinstance(value, str):
             return [value]
-        if not isinstance(value, list | tuple | set | frozenset | dict):
+        if not isinstance(value, Collection) or isinstance(value, bytes):
             raise self.refuse(value, "a string or a list of strings")
         for item in value:
             if not isinstance(item, str):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 from lmql_like.grammars import formulas
@@ -201,7 +202,7 @@ class CountIs(Test):
     def formula(self, value: Any) -> Formula:
         """Return the texts whose length compares to the operand as demanded."""
         if self.comparison == "in":
-            if not isinstance(value, list | tuple | set | frozenset | range):
+            if not isinstance(value, Collection) or isinstance(value, str | bytes):
                 raise self.refuse(value, "a list or range of whole numbers")
             lengths = [self._between(self._bound(n), self._bound(n)) for n in value]
             return formulas.any_of(lengths)
@@ -221,10 +222,10 @@ class CountIs(Test):
         return _COUNTS[self.unit](max(low, 0), high)
 
     def _bound(self, value: Any) -> int:
-        if not isinstance(value, int) or isinstance(value, bool):
-            hint = "convert it with int(...), or declare the type of the argument"
-            raise self.refuse(value, "a whole number", hint if isinstance(value, str) else "")
-        return value
+        if type(value) is not bool and isinstance(value, Integral):
+            return int(value)
+        hint = "convert it with int(...), or declare the type of the argument"
+        raise self.refuse(value, "a whole number", hint if isinstance(value, str) else "")
 
     def bind(self, binding: Binding) -> Formula:
         """Bind as any test; tokens can only be counted while the hole is filled."""

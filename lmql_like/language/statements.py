@@ -211,6 +211,10 @@ class StatementReader:
     def _check_plain(self, stmt: ast.stmt) -> None:
         """Raise where a plain statement holds a lost prompt string or a foreign word."""
         self._check_names(stmt)
+        for node in _outside_functions(stmt):
+            if isinstance(node, ast.Expr) and not isinstance(node.value, ast.Call):
+                for lost in _computed_strings(node.value):
+                    raise self._lost("a string is computed and thrown away", lost)
         docstrings = {_docstring_of(node) for node in ast.walk(stmt)}
         for node in ast.walk(stmt):
             for lost in _lost_strings(node):
@@ -226,15 +230,20 @@ class StatementReader:
             before = self.source.text[hole.span.start - 1]
             if is_docstring and (before.isalnum() or before == "_"):
                 continue
-            raise QueryError(
-                "Q016",
-                "a hole in a string that is no prompt string",
-                source=self.source,
-                span=hole.span,
-                label="nothing would fill it",
-                help="let the string stand as a statement of the query itself, "
-                "or double the brackets if they are text",
-            )
+            raise self._lost("a hole in a string that is no prompt string", hole.span)
+
+    def _lost(self, message: str, place: ast.AST | Span) -> QueryError:
+        """Return the error for a string that never gets into the prompt."""
+        is_hole = isinstance(place, Span)
+        return QueryError(
+            "Q016",
+            message,
+            source=self.source,
+            span=place if isinstance(place, Span) else span_of(self.source, place),
+            label="nothing would fill it" if is_hole else "it does not get into the prompt",
+            help="let the string stand as a statement of the query itself"
+            + (", or double the brackets if they are text" if is_hole else ""),
+        )
 
     def _check_names(self, tree: ast.AST) -> None:
         """Raise for words that only mean something inside a function of Python's own."""
@@ -322,7 +331,9 @@ def _computed_strings(value: ast.expr) -> Iterator[ast.expr]:
     elif isinstance(value, ast.Call):
         if isinstance(value.func, ast.Attribute):
             yield from _computed_strings(value.func.value)
-    elif isinstance(value, ast.BinOp | ast.BoolOp | ast.IfExp | ast.Tuple | ast.List | ast.Set):
+    elif isinstance(value, ast.BoolOp | ast.IfExp | ast.Tuple | ast.List | ast.Set) or (
+        isinstance(value, ast.BinOp) and isinstance(value.op, ast.Add | ast.Mod)
+    ):
         for child in ast.iter_child_nodes(value):
             if isinstance(child, ast.expr):
                 yield from _computed_strings(child)
