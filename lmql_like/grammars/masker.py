@@ -117,12 +117,12 @@ class TokenMasker:
     def forced_bytes(self, state: MaskerState) -> bytes:
         """Return the bytes that must follow, up to where the text may end or a choice begins.
 
-        Only whole characters are returned.
+        A character at the end that is only begun is left out.
         """
         if state == self.END:
             return b""
         data = self._dfa.forced_bytes(self._split(state)[0])
-        return data.decode("utf-8", errors="ignore").encode() if data else data
+        return data[: len(data) - _begun_character(data)]
 
     def next_bytes(self, state: MaskerState) -> bytes:
         """Return the bytes that may follow, token counts left out."""
@@ -182,3 +182,15 @@ class TokenMasker:
             wanted = np.zeros(int(ends[-1]) + 1, np.uint8)
             wanted[fitting] = 1
             self._dfa.mask_ending_in(position, self.vocabulary.trie, self._path, wanted, row)
+
+
+def _begun_character(data: bytes) -> int:
+    """Return how many bytes at the end begin a character without ending it."""
+    for length in range(1, min(3, len(data)) + 1):
+        byte = data[-length]
+        if byte >= 0xC0:
+            whole = 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
+            return length if length < whole else 0
+        if byte < 0x80:
+            return 0
+    return 0

@@ -67,7 +67,7 @@ def admits_slice(
                     continue
                 target = dfa.table[source, symbol]
                 if target < 0:
-                    target = successor(nfa, dfa, source, symbol)
+                    target = successor(nfa, dfa, np.int64(source), np.int64(symbol))
                     if target == OVERFLOW:
                         return OVERFLOW
                 if target == 0:

@@ -64,6 +64,19 @@ def _kill_component(nfa: NfaArrays, dfa: DfaArrays, component: int, clock: int, 
 
 
 @njit(cache=True, nogil=True)
+def _sort(items: np.ndarray) -> None:
+    """Sort in place, by Shell's method (CACM 1959) with Knuth's gaps: quick to compile."""
+    for gap in (29524, 9841, 3280, 1093, 364, 121, 40, 13, 4, 1):
+        for i in range(gap, items.size):
+            item = items[i]
+            j = i
+            while j >= gap and items[j - gap] > item:
+                items[j] = items[j - gap]
+                j -= gap
+            items[j] = item
+
+
+@njit(cache=True, nogil=True)
 def _set_hash(members: np.ndarray, size: int, seed: int) -> np.int64:
     """Return a non-negative hash of the first `size` members and a seed."""
     value = np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x2545F4914F6CDD1D)
@@ -84,7 +97,7 @@ def _holds(nfa: NfaArrays, dfa: DfaArrays, rule: int, clock: int) -> bool:
         return False
     if nfa.rule_kind[rule] == INJECT:
         return True
-    return evaluate(nfa, nfa.rule_program[rule], dfa.stamp, clock, dfa.truth) != 0
+    return evaluate(nfa, np.int64(nfa.rule_program[rule]), dfa.stamp, clock, dfa.truth) != 0
 
 
 @njit(cache=True, nogil=True)
@@ -93,11 +106,11 @@ def _intern(nfa: NfaArrays, dfa: DfaArrays, size: int, clock: int) -> int:
     injecting, stopped = 0, 0
     for rule in range(nfa.rule_kind.size):
         if nfa.rule_kind[rule] == INJECT and evaluate(
-            nfa, nfa.rule_program[rule], dfa.stamp, clock, dfa.truth
+            nfa, np.int64(nfa.rule_program[rule]), dfa.stamp, clock, dfa.truth
         ):
             injecting = 1
-            size = _add_closure(nfa, dfa, nfa.rule_start[rule], clock, size)
-    accepting = evaluate(nfa, 0, dfa.stamp, clock, dfa.truth)
+            size = _add_closure(nfa, dfa, np.int64(nfa.rule_start[rule]), clock, size)
+    accepting = evaluate(nfa, np.int64(0), dfa.stamp, clock, dfa.truth)
     fired = np.int64(0)
     for rule in range(nfa.rule_kind.size):
         if _holds(nfa, dfa, rule, clock):
@@ -107,8 +120,8 @@ def _intern(nfa: NfaArrays, dfa: DfaArrays, size: int, clock: int) -> int:
         # Every rule saw the whole set above; only now what the fired ones kill goes.
         if fired >> rule & 1:
             if nfa.rule_kind[rule] == INJECT:
-                size = _kill_component(nfa, dfa, nfa.rule_component[rule], clock, size)
-            size = _kill_component(nfa, dfa, nfa.rule_alive[rule], clock, size)
+                size = _kill_component(nfa, dfa, np.int64(nfa.rule_component[rule]), clock, size)
+            size = _kill_component(nfa, dfa, np.int64(nfa.rule_alive[rule]), clock, size)
     if accepting == 0:
         alive = dfa.truth[dfa.truth.size - nfa.accept.size :]
         alive[:] = 0
@@ -147,12 +160,11 @@ def _find_or_add(
 ) -> int:
     """Look the set in `members` up in the hash table; add it if it is new."""
     members = dfa.members[:size]
-    if size > 1:
-        members.sort()
+    _sort(members)
     mask = dfa.buckets.size - 1
     bucket = _set_hash(members, size, accepting * 4 + injecting * 2 + stopped) & mask
     while dfa.buckets[bucket]:
-        state = dfa.buckets[bucket]
+        state = np.int64(dfa.buckets[bucket])
         begin = dfa.set_start[state]
         if (
             dfa.set_start[state + 1] - begin == size
@@ -173,7 +185,8 @@ def _find_or_add(
     if state + 1 >= dfa.set_start.size or used + size > dfa.pool.size:
         return OVERFLOW
     dfa.buckets[bucket] = state
-    dfa.pool[used : used + size] = members
+    for i in range(size):  # a slice assignment would compile its error messages too
+        dfa.pool[used + i] = members[i]
     dfa.set_start[state + 1] = used + size
     dfa.table[state, :] = UNKNOWN
     dfa.status[state] = 0
@@ -204,7 +217,7 @@ def _tick(dfa: DfaArrays) -> int:
     """Advance the visit clock by two: one value to mark, one that means "removed"."""
     last = dfa.stamp.size - 1
     dfa.stamp[last] += 2
-    return dfa.stamp[last]
+    return np.int64(dfa.stamp[last])
 
 
 @njit(cache=True, nogil=True)
@@ -213,7 +226,7 @@ def initial_state(nfa: NfaArrays, dfa: DfaArrays) -> int:
     clock = _tick(dfa)
     size = 0
     for i in range(nfa.starts.size):
-        size = _add_closure(nfa, dfa, nfa.starts[i], clock, size)
+        size = _add_closure(nfa, dfa, np.int64(nfa.starts[i]), clock, size)
     state = _intern(nfa, dfa, size, clock)
     if state <= 0:
         return state
@@ -244,7 +257,7 @@ def _build(nfa: NfaArrays, dfa: DfaArrays, state: int, symbol: int) -> int:
             else:
                 first = max(first, low)
                 last = min(last, high)
-                size = _add_closure(nfa, dfa, nfa.edge_to[edge], clock, size)
+                size = _add_closure(nfa, dfa, np.int64(nfa.edge_to[edge]), clock, size)
     target = _intern(nfa, dfa, size, clock)
     if target == OVERFLOW:
         return OVERFLOW
@@ -275,7 +288,7 @@ def is_live(nfa: NfaArrays, dfa: DfaArrays, state: int) -> int:
     top, bottom = 1, dfa.queue.size  # the stack grows up from 0, the done ones down from the end
     while top:
         top -= 1
-        current = dfa.queue[top]
+        current = np.int64(dfa.queue[top])
         bottom -= 1
         dfa.queue[bottom] = current
         best = top
@@ -312,7 +325,7 @@ def successor(nfa: NfaArrays, dfa: DfaArrays, state: int, symbol: int) -> int:
     value = dfa.table[state, symbol]
     if value >= 0:
         return value
-    target = _build(nfa, dfa, state, symbol) if value == UNKNOWN else -value - 1
+    target = _build(nfa, dfa, state, symbol) if value == UNKNOWN else np.int64(-value - 1)
     if target <= 0:
         return target
     live = is_live(nfa, dfa, target)

@@ -62,7 +62,8 @@ def mask_tokens(
             return OVERFLOW
         if admitted:
             chosen = index
-            row |= slices.rows[index]
+            for word in range(row.size):
+                row[word] |= slices.rows[index, word]
             break
     path[0] = state
     node, last = slices.first_node[chosen], slices.first_node[chosen + 1]
@@ -73,7 +74,7 @@ def mask_tokens(
         if symbol >= 0:
             target = dfa.table[path[depth], symbol]
             if target < 0:
-                target = successor(nfa, dfa, path[depth], symbol)
+                target = successor(nfa, dfa, np.int64(path[depth]), np.int64(symbol))
                 if target == OVERFLOW:
                     return OVERFLOW
         if target == 0:
@@ -110,7 +111,7 @@ def mask_tokens_ending_in(
         if symbol >= 0:
             target = dfa.table[path[depth], symbol]
             if target < 0:
-                target = successor(nfa, dfa, path[depth], symbol)
+                target = successor(nfa, dfa, np.int64(path[depth]), np.int64(symbol))
                 if target == OVERFLOW:
                     return OVERFLOW
         if target == 0:
@@ -145,7 +146,7 @@ def collect_token_ends(
         if symbol >= 0:
             target = dfa.table[path[depth], symbol]
             if target < 0:
-                target = successor(nfa, dfa, path[depth], symbol)
+                target = successor(nfa, dfa, np.int64(path[depth]), np.int64(symbol))
                 if target == OVERFLOW:
                     return OVERFLOW
         if target == 0:
@@ -171,7 +172,7 @@ def advance_bytes(nfa: NfaArrays, dfa: DfaArrays, state: int, data: np.ndarray) 
         symbol = nfa.class_of_byte[data[i]]
         if symbol < 0:
             return 0
-        state = successor(nfa, dfa, state, symbol)
+        state = successor(nfa, dfa, np.int64(state), np.int64(symbol))
         if state <= 0:
             return state
     return state
@@ -182,7 +183,7 @@ def live_symbols(nfa: NfaArrays, dfa: DfaArrays, state: int, out: np.ndarray) ->
     """Write the byte classes that lead to live states into out; return their number."""
     found = 0
     for symbol in range(dfa.table.shape[1]):
-        target = successor(nfa, dfa, state, symbol)
+        target = successor(nfa, dfa, np.int64(state), np.int64(symbol))
         if target == OVERFLOW:
             return OVERFLOW
         if target:
@@ -211,7 +212,7 @@ def forced_run(
     while written < out.size and dfa.accepting[state] == 0:
         choice = -1
         for symbol in range(dfa.table.shape[1]):
-            target = successor(nfa, dfa, state, symbol)
+            target = successor(nfa, dfa, np.int64(state), np.int64(symbol))
             if target == OVERFLOW:
                 return OVERFLOW
             if target:

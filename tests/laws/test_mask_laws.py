@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from naive_masks import (
@@ -236,6 +237,22 @@ def test_forced_bytes_are_the_only_way(formula):
 def _alive(expr):
     tokens = [bytes([b]) for b in [*range(0x20, 0x7F), 0x0A, *range(0x80, 0xF5)]]
     return completable(expr, tokens)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "forced"),
+    [("aé|aè", b"a", ""), ("né!x", b"n", "é!x"), ("日本", b"", "日本"), ("ab?", b"", "a")],
+)
+def test_forced_bytes_are_whole_characters(pattern, text, forced):
+    masker = TokenMasker(compile_regex(pattern), Vocabulary([bytes([b]) for b in range(256)]))
+    state = masker.advance_bytes(masker.start(), text)
+    assert masker.forced_bytes(state) == forced.encode()
+
+
+def test_forced_bytes_inside_a_character_end_it():
+    masker = TokenMasker(compile_regex("日本"), Vocabulary([bytes([b]) for b in range(256)]))
+    state = masker.advance_bytes(masker.start(), "日".encode()[:1])
+    assert masker.forced_bytes(state) == "日本".encode()[1:]
 
 
 def test_a_token_split_inside_a_character_is_allowed_only_if_it_can_be_finished():
