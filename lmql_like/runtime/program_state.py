@@ -146,7 +146,7 @@ class Copier:
 
     def _copy_object(self, value: Any) -> Any:
         """Copy by the object's own rules; what fails leaves no trace in the memory."""
-        trial = dict(self._memo)
+        trial = _Trial(self._memo)
         try:
             copied = copy.deepcopy(value, trial)
         except Exception:  # noqa: BLE001 - an object's own copying may raise anything
@@ -155,6 +155,21 @@ class Copier:
         self._alive.append(trial)
         self._memo.update(trial)
         return self._remember(value, copied)
+
+
+class _Trial(dict[int, Any]):
+    """A memory for `deepcopy` that reads through to another one and writes to itself."""
+
+    def __init__(self, base: dict[int, Any]) -> None:
+        super().__init__()
+        self._base = base
+
+    def get(self, key: int, default: Any = None) -> Any:
+        """Return what was copied for an object's id, here or before."""
+        return super().get(key, self._base.get(key, default))
+
+    def __missing__(self, key: int) -> Any:
+        return self._base[key]
 
 
 class Forkable(ABC):
