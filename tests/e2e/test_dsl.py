@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -116,8 +117,7 @@ def test_errors_name_the_file_and_line_of_the_docstring():
 
     assert raised.value.code == "Q104"
     line, _ = raised.value.position
-    with open(__file__, encoding="utf-8") as file:
-        assert "len(NAM) < 3" in file.read().splitlines()[line - 1]
+    assert "len(NAM) < 3" in Path(__file__).read_text(encoding="utf-8").splitlines()[line - 1]
     assert raised.value.source.name == __file__
 
 

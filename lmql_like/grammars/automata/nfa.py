@@ -28,6 +28,8 @@ from lmql_like.source import Span
 
 __all__ = ["Component", "NfaBuilder", "NfaGraph"]
 
+_SMALL = 200  # items; below this, plain Python is faster than arrays
+
 
 @dataclass(frozen=True)
 class Component:
@@ -201,6 +203,12 @@ def _renumber(column: list[int], count: int, size: int, fixed: tuple[int, int, i
     one behind the copy before, and the exit is shared by all.
     """
     before, behind, exit_to = fixed
+    if count * len(column) < _SMALL:
+        return [
+            behind + (k - 1) * size if i == before else i if i == exit_to else i + k * size
+            for k in range(1, count)
+            for i in column
+        ]
     copies = np.arange(1, count)[:, None]
     ids = np.array(column, np.int64)
     moved = ids + copies * size

@@ -32,6 +32,7 @@ EMPTY: Ranges = ()
 ALL_CHARACTERS: Ranges = ((0, 0xD7FF), (0xE000, 0x10FFFF))
 
 
+@lru_cache(maxsize=4096)
 def single(char: str) -> Ranges:
     """Return the set of one character."""
     return intersect(((ord(char), ord(char)),), ALL_CHARACTERS)

@@ -22,13 +22,16 @@ from lmql_like.source import Source, Span
 
 __all__ = ["parse_pattern"]
 
+# Plain ints: operations on re's own flags cost a microsecond each.
+_ASCII, _IGNORECASE, _DOTALL = int(re.ASCII), int(re.IGNORECASE), int(re.DOTALL)
+_VERBOSE, _MULTILINE = int(re.VERBOSE), int(re.MULTILINE)
 _FLAGS = {
-    "a": re.ASCII,
-    "i": re.IGNORECASE,
-    "s": re.DOTALL,
-    "u": re.UNICODE,
-    "x": re.VERBOSE,
-    "m": re.MULTILINE,
+    "a": _ASCII,
+    "i": _IGNORECASE,
+    "s": _DOTALL,
+    "u": int(re.UNICODE),
+    "x": _VERBOSE,
+    "m": _MULTILINE,
 }
 _CONTROL = {"a": 7, "b": 8, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11}
 _EMPTY = Concat(())
@@ -115,7 +118,7 @@ class _Parser:
         self.source = source
         self.text = source.text
         self.at = 0
-        self.flags = flags
+        self.flags = int(flags)
 
     def parse(self) -> Node:
         node = self._alternation()
@@ -148,7 +151,7 @@ class _Parser:
     def _concat(self) -> Node:
         parts: list[Node] = []
         while self.at < len(self.text) and self.text[self.at] not in "|)":
-            if self.flags & re.VERBOSE and self._skip_verbose():
+            if self.flags & _VERBOSE and self._skip_verbose():
                 continue
             item = self._item()
             if item is not None:
@@ -167,7 +170,7 @@ class _Parser:
 
     def _quantified(self, item: Node) -> Node:
         start = self.at
-        while self.flags & re.VERBOSE and self.at < len(self.text) and self._skip_verbose():
+        while self.flags & _VERBOSE and self.at < len(self.text) and self._skip_verbose():
             pass
         match = _QUANTIFIER.match(self.text, self.at)
         if match is None or match.group() == "{}":
@@ -199,9 +202,9 @@ class _Parser:
         if char == ".":
             newline = charsets.single("\n")
             every = charsets.ALL_CHARACTERS
-            return CharSet(every if self.flags & re.DOTALL else charsets.complement(newline))
+            return CharSet(every if self.flags & _DOTALL else charsets.complement(newline))
         if char in "^$":
-            if self.flags & re.MULTILINE:
+            if self.flags & _MULTILINE:
                 raise self._refuse(Span(start, self.at), f"'{char}' under the flag m")
             return _Anchor(char, Span(start, self.at))  # type: ignore[return-value]
         return self._literal(char)
@@ -210,9 +213,9 @@ class _Parser:
         return CharSet(self._folded(charsets.single(char), re.escape(char)))
 
     def _folded(self, ranges: Ranges, text: str) -> Ranges:
-        if not self.flags & re.IGNORECASE:
+        if not self.flags & _IGNORECASE:
             return ranges
-        return charsets.fold_case(ranges, text, int(self.flags & (re.IGNORECASE | re.ASCII)))
+        return charsets.fold_case(ranges, text, self.flags & (_IGNORECASE | _ASCII))
 
     # -- groups ----------------------------------------------------------------------
 
@@ -254,7 +257,7 @@ class _Parser:
             raise self._refuse(Span(self.at, match.end()), "the flag L")
         for letter in on:
             if letter in "au":
-                self.flags &= ~re.ASCII
+                self.flags &= ~_ASCII
             self.flags |= _FLAGS[letter]
         for letter in off or "":
             self.flags &= ~_FLAGS[letter]
@@ -286,7 +289,7 @@ class _Parser:
         char = match.group("char")
         if char is not None:
             if char in "dDwWsS":
-                return charsets.category("\\" + char, int(self.flags & re.ASCII))
+                return charsets.category("\\" + char, self.flags & _ASCII)
             return charsets.single(chr(_CONTROL[char]) if char in _CONTROL else char)
         if match.group("name") is not None:
             # The name was checked by re.compile; \N{...} in a string literal says the same.
