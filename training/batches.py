@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Callable
 
 import torch
 from transformers import PreTrainedTokenizerFast
@@ -46,7 +47,14 @@ class BatchMaker:
     before it, so that the model can be started with or without one.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, seed: int, split: Split) -> None:
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerFast,
+        seed: int,
+        split: Split,
+        draw: Callable[[random.Random, Split, float], Document] = mixture.draw,
+    ) -> None:
+        self._draw = draw
         self._tokenizer = tokenizer
         self._rng = random.Random(f"batches {seed} {split.value}")
         self._split = split
@@ -57,7 +65,7 @@ class BatchMaker:
             ids, weights = [self._tokenizer.eos_token_id], [0.0]
         while len(ids) < ROW_LENGTH:
             spaced = self._rng.random() < _SPACED_SHARE
-            document = mixture.draw(self._rng, self._split, progress)
+            document = self._draw(self._rng, self._split, progress)
             more_ids, more_weights = encode_document(self._tokenizer, document, spaced)
             ids += more_ids
             weights += more_weights

@@ -38,10 +38,17 @@ def save_checkpoint(
     half = copy.deepcopy(model).to(torch.float16)
     half.generation_config = GenerationConfig(bos_token_id=end, eos_token_id=end, pad_token_id=end)
     half.save_pretrained(folder)
+    for key in ("is_local", "local_files_only"):  # how it was loaded is no part of it
+        tokenizer.init_kwargs.pop(key, None)
     tokenizer.save_pretrained(folder)
     _set_dtype(folder / "config.json", "float32")
     for name in MODEL_FILES:
         (folder / name).chmod(0o644)
+    write_checksums(folder)
+
+
+def write_checksums(folder: Path) -> None:
+    """Record the checksums of a folder's model files beside them."""
     sums = {name: sha256(folder / name) for name in MODEL_FILES}
     (folder / CHECKSUMS).write_text(json.dumps(sums, indent=2) + "\n")
 

@@ -45,6 +45,7 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
 }
 LENGTHS = (2, 3, 4, 5, 6, 7)
 _STYLES = ("bullets", "bullets", "bullets", "open bullets", "line", "line", "asked")
+_HARD_STYLES = ("asked", "asked", "asked", "line", "open bullets")
 
 
 def header(style: str, category: str, length: int) -> str:
@@ -91,8 +92,8 @@ def _sample_in_order(rng: random.Random, members: tuple[str, ...], count: int) -
     return [turned[place] for place in (0, *places)]
 
 
-def _write(rng: random.Random, _: Split) -> Document:
-    style = rng.choice(_STYLES)
+def _write(rng: random.Random, styles: tuple[str, ...]) -> Document:
+    style = rng.choice(styles)
     category = rng.choice(list(CATEGORIES))
     length = rng.choice(LENGTHS)
     if style in ("open bullets", "line"):
@@ -104,4 +105,9 @@ def _write(rng: random.Random, _: Split) -> Document:
 
 def draw(rng: random.Random, split: Split) -> Document:
     """Return one list."""
-    return draw_in_split(_write, rng, split)
+    return draw_in_split(lambda rng, _: _write(rng, _STYLES), rng, split)
+
+
+def draw_hard(rng: random.Random, split: Split) -> Document:
+    """Return one list of a layout that is hard to count in or to end."""
+    return draw_in_split(lambda rng, _: _write(rng, _HARD_STYLES), rng, split)

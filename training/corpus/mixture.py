@@ -64,6 +64,26 @@ def _draw_one(rng: random.Random, split: Split, progress: float) -> Document:
     return FAMILIES[family](rng, split)
 
 
+def draw_polish(rng: random.Random, split: Split, _: float = 1.0) -> Document:
+    """Return a document of the last stage: half of it what was learned worst before."""
+    parts = [_draw_one_polish(rng, split)]
+    if rng.random() < _MIXED:
+        parts += [_draw_one_polish(rng, split) for _ in range(rng.choice((1, 1, 2)))]
+    turns = tuple(turn for part in parts for turn in part.turns)
+    return Document(parts[-1].kind, parts[-1].key, turns)
+
+
+def _draw_one_polish(rng: random.Random, split: Split) -> Document:
+    style = rng.random()
+    if style < 0.25:
+        return lists.draw_hard(rng, split)
+    if style < 0.4:
+        return copying.draw(rng, split)
+    if style < 0.55:
+        return records.draw(rng, split)
+    return _draw_one(rng, split, 1.0)
+
+
 def draw(rng: random.Random, split: Split, progress: float = 1.0) -> Document:
     """Return a document of the mixture as it is at `progress`."""
     if rng.random() >= _MIXED:
