@@ -16,6 +16,7 @@ __all__ = [
     "Choice",
     "Concat",
     "Node",
+    "Reference",
     "Repeat",
     "is_nullable",
 ]
@@ -64,7 +65,15 @@ class Choice:
     texts: tuple[str, ...]
 
 
-Node: TypeAlias = CharSet | AnyByte | Concat | Alternation | Repeat | Choice
+@dataclass(frozen=True)
+class Reference:
+    """A rule of a context-free grammar, by its name; patterns have none."""
+
+    name: str
+    span: Span | None = field(default=None, compare=False)
+
+
+Node: TypeAlias = Reference | CharSet | AnyByte | Concat | Alternation | Repeat | Choice
 
 
 ANY_TEXT: Node = Repeat(CharSet(ALL_CHARACTERS), 0, None)

@@ -1,0 +1,1 @@
+"""Context-free grammars: text -> rules -> one component of an automaton with calls."""

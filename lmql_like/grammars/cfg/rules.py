@@ -1,0 +1,26 @@
+"""A grammar as data: what every grammar language is read into."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lmql_like.grammars.regex.nodes import Node
+from lmql_like.source import Source
+
+__all__ = ["RuleSet"]
+
+
+@dataclass(frozen=True)
+class RuleSet:
+    """Rules over characters, read without a lexer in between.
+
+    Attributes:
+        rules: name -> what it matches; `Reference` nodes name other rules.
+        start: the rule that whole texts match.
+        source: the text the rules came from; spans of references point into it.
+    """
+
+    rules: Mapping[str, Node]
+    start: str
+    source: Source
