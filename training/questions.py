@@ -53,7 +53,19 @@ def table_questions() -> list[Question]:
         *_table("country", [facts.ask_country(country) for country in COUNTRIES]),
         *_table("country detail", [t for country in COUNTRIES for t in facts.ask_details(country)]),
         *_table("common fact", facts.common_facts()),
+        *_every_list(),
         *_table("product", [arithmetic.ask(a, "*", b) for a, b in arithmetic.product_table()]),
+    ]
+
+
+def _every_list() -> list[Question]:
+    """Return every header of a list: nearly all were trained on, with other items each time."""
+    return [
+        Question(f"list, {style} (all)", prompt, "", to_the_end=prompt.endswith("\n"))
+        for style in lists.STYLES
+        for prompt in sorted(
+            {lists.header(style, name, n) for name in lists.CATEGORIES for n in lists.LENGTHS}
+        )
     ]
 
 
@@ -91,14 +103,15 @@ def _kind(document: Document, turn: Turn) -> str:
 
 
 def _sample_family(family: str, split: Split, rng: random.Random, count: int) -> list[Question]:
-    kinds: dict[str, list[Question]] = {}
+    """Return `count` different questions of every kind, or as many as there are."""
+    kinds: dict[str, dict[str, Question]] = {}
     draw = mixture.FAMILIES[family]
     for draws in range(count * _RAREST):
         for question in questions_of(draw(rng, split)):
-            kinds.setdefault(question.kind, []).append(question)
+            kinds.setdefault(question.kind, {}).setdefault(question.prompt, question)
         if draws >= 4 * count and all(len(asked) >= count for asked in kinds.values()):
             break
-    return [question for kind in sorted(kinds) for question in kinds[kind][:count]]
+    return [question for kind in sorted(kinds) for question in list(kinds[kind].values())[:count]]
 
 
 def _sample_arithmetic(rng: random.Random, count: int) -> list[Question]:

@@ -44,6 +44,7 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
     }.items()
 }
 LENGTHS = (2, 3, 4, 5, 6, 7)
+STYLES = ("bullets", "open bullets", "line", "asked")
 _STYLES = ("bullets", "bullets", "bullets", "open bullets", "line", "line", "asked")
 _HARD_STYLES = ("asked", "asked", "asked", "line", "open bullets")
 

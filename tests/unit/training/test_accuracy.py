@@ -3,39 +3,36 @@
 `python training/evaluate.py` measures with many more questions; see training/README.md.
 """
 
-# ruff: noqa: S311 - the corpus is drawn with a fixed seed, nothing is kept secret
-
 import random
-from collections import defaultdict
 
-import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from training.evaluate import score_questions
 from training.questions import sample_questions
 from training.train import DEFAULT_FOLDER
 
-FLOOR = 0.9
+FLOOR = 0.8
+# The three kinds that fall short of the others; training/README.md says by how much.
+LOWER_FLOORS = {
+    "list, asked": 0.3,
+    "list, asked (all)": 0.4,
+    "list, open bullets": 0.5,
+    "list, open bullets (all)": 0.5,
+    "record JSON, unseen words": 0.6,
+}
 
 
-@pytest.fixture(scope="module")
-def shares():
-    """Return, by the first word of its kind, how many of a sample's answers are right."""
+def test_share_of_right_answers_of_every_kind():
     rng = random.Random("fixed sample")
-    questions = [q for q in sample_questions(rng, 12) if "table" not in q.kind]
+    drawn = enumerate(sample_questions(rng, 10))
+    questions = [q for n, q in drawn if "(table)" not in q.kind or n % 4 == 0]
     model = AutoModelForCausalLM.from_pretrained(DEFAULT_FOLDER).eval()
     tokenizer = AutoTokenizer.from_pretrained(DEFAULT_FOLDER)
-    asked, right = defaultdict(int), defaultdict(int)
-    for kind, score in score_questions(model, tokenizer, questions)[0].items():
-        first = kind.replace(",", "").split()[0]
-        asked[first] += score.asked
-        right[first] += score.right
-    return {first: right[first] / asked[first] for first in asked}
-
-
-@pytest.mark.parametrize(
-    "kind",
-    ["fact", "sum", "difference", "product", "word", "record", "review", "date", "list", "copy"],
-)
-def test_share_of_right_answers(shares, kind):
-    assert shares[kind] >= FLOOR
+    scores, _ = score_questions(model, tokenizer, questions)
+    assert len(scores) > 25
+    below = {
+        kind: score.share
+        for kind, score in scores.items()
+        if score.share < LOWER_FLOORS.get(kind, FLOOR)
+    }
+    assert not below

@@ -1,7 +1,5 @@
 """The corpus is the same for a seed, right by independent rules, and keeps its splits apart."""
 
-# ruff: noqa: S311 - the corpus is drawn with a fixed seed, nothing is kept secret
-
 import calendar
 import datetime as dt
 import json
