@@ -100,6 +100,15 @@ CODES: dict[str, str] = {
     "G301": "the tokenizer has no fast version",
     "G302": "the tokenizer's tokens cannot be read as bytes",
     "G303": "the vocabulary is empty or malformed",
+    # G4: grammars
+    "G401": "the grammar cannot be read",
+    "G402": "a rule is used that is not defined",
+    "G403": "a rule is defined twice",
+    "G404": "the grammar has no start rule",
+    "G405": "the grammar nests too many groups or templates",
+    "G406": "the grammar uses a feature that is not supported",
+    "G407": "the lexed reading of a grammar is not supported yet",
+    "G408": "there is no such grammar syntax or reading",
     # R: running a program
     "R101": "the query's own Python raised an exception",
     "R102": "an operator was given the wrong kind of value",
