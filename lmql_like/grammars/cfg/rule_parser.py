@@ -140,9 +140,9 @@ class _RuleParser:
                     help_=did_you_mean(reference.name, known),
                 )
         if start not in self.places:
-            found = f"found {len(known)} rules" if known else "found no rules"
+            found = "no rule of this name" if known else "no rules at all"
             raise self._error(
-                f"{found}, expected the start rule '{start}' among them",
+                f"found {found}, expected the start rule '{start}'",
                 next(iter(self.places.values()), Span(0, 1)),
                 code="G404",
                 help_=did_you_mean(start, known) or f"define '{start} ::= ...' or pass start=",
@@ -268,7 +268,10 @@ class _RuleParser:
     def _bounds(self) -> tuple[int, int | None]:
         match = _COUNT.match(self.text, self.at)
         if match is None:
-            raise self._unexpected("a repeat such as {2}, {2,} or {2,5}", "begin at 0: {0,5}")
+            raise self._unexpected(
+                "a repeat such as {2}, {2,} or {2,5}",
+                "begin at 0: {0,5}" if self.text.startswith("{,", self.at) else "",
+            )
         span = Span(*match.span())
         low, comma, high = match.groups()
         if max(len(low), len(high or "")) > _MAX_DIGITS:
@@ -325,7 +328,7 @@ class _RuleParser:
             if self.text.startswith("-", self.at) and self.text[self.at + 1 : self.at + 2] != "]":
                 self.at += 1
                 if self.at == len(self.text):
-                    break
+                    continue  # which finds the class unclosed
                 high = self._character(in_class=True)
             if high < low:
                 span = Span(start, self.at)

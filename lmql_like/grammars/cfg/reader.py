@@ -1,0 +1,66 @@
+"""Grammar text in any of three syntaxes -> rules over characters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from lmql_like.errors import GrammarError, did_you_mean
+from lmql_like.grammars.cfg.ebnf import read_ebnf
+from lmql_like.grammars.cfg.gbnf import read_gbnf
+from lmql_like.grammars.cfg.rules import RuleSet
+from lmql_like.grammars.limits import DEFAULT_LIMITS, Limits
+
+__all__ = ["START_RULES", "read_grammar"]
+
+START_RULES: Mapping[str, str] = {"lark": "start", "gbnf": "root", "ebnf": "root"}
+_LEXINGS = ("lexed", "scannerless")
+
+
+def read_grammar(
+    text: str,
+    *,
+    start: str | None = None,
+    syntax: str = "lark",
+    lexing: str = "lexed",
+    limits: Limits = DEFAULT_LIMITS,
+) -> RuleSet:
+    """Return the rules of a grammar.
+
+    Args:
+        text: the grammar.
+        start: the rule that whole texts match; by default `start` in Lark's syntax and
+            `root` in the others.
+        syntax: "lark", "gbnf" (llama.cpp) or "ebnf" (XGrammar).
+        lexing: "scannerless" or "lexed". GBNF and EBNF have no lexer and only one
+            reading, whatever is asked for.
+        limits: `max_nesting` bounds groups inside groups.
+
+    Raises:
+        GrammarError: G401 to G406 for the grammar, G407 the reading is not supported,
+            G408 no such syntax or reading, G101, G102 and G203 for a pattern in it.
+    """
+    _check(syntax, START_RULES, "syntax")
+    _check(lexing, _LEXINGS, "lexing")
+    start = START_RULES[syntax] if start is None else start
+    if syntax != "lark":
+        read: Callable[..., RuleSet] = read_gbnf if syntax == "gbnf" else read_ebnf
+        return read(text, start=start, limits=limits)
+    if lexing == "lexed":
+        raise GrammarError(
+            "G407",
+            "the lexed reading of a Lark grammar is not supported yet",
+            help='pass lexing="scannerless": no lexer, every way to match the text counts',
+        )
+    from lmql_like.grammars.cfg.lark_grammar import read_lark
+
+    return read_lark(text, start=start, limits=limits)
+
+
+def _check(value: str, known: Mapping[str, str] | tuple[str, ...], argument: str) -> None:
+    if value not in known:
+        names = ", ".join(f'"{name}"' for name in known)
+        raise GrammarError(
+            "G408",
+            f'found {argument}="{value}", expected one of {names}',
+            help=did_you_mean(value, known),
+        )
