@@ -44,6 +44,7 @@ from lmql_like.kernels.subset import INJECT, STOP_AFTER
 from lmql_like.source import Source
 
 _MOST_RULES = 60  # they are bits of one word in the kernel
+_MOST_COUNT_BOUNDS = 60  # the ranges between them, too
 
 __all__ = ["compile_choice", "compile_formula", "compile_regex"]
 
@@ -106,7 +107,7 @@ class _Lowering:
                 f"the condition has {len(self._rules)} stops, more than {_MOST_RULES}",
                 help="give one stop a list of phrases: STOPS_AT(X, [...])",
             )
-        return Automaton(
+        automaton = Automaton(
             graph=self._nfa.finish(),
             running=tuple(self._running),
             program=program,
@@ -115,6 +116,14 @@ class _Lowering:
             finders=tuple(part.finder for part in befores),
             limits=self._limits,
         )
+        if len(automaton.count_bounds) > _MOST_COUNT_BOUNDS:
+            raise GrammarError(
+                "G202",
+                f"token counts are compared to {len(automaton.count_bounds)} different numbers, "
+                f"more than {_MOST_COUNT_BOUNDS}",
+                help="bound the count from both sides instead: 3 <= len(TOKENS(X)) < 9",
+            )
+        return automaton
 
     # -- formulas ------------------------------------------------------------------
 

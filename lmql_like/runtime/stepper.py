@@ -25,7 +25,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from lmql_like.errors import GrammarError, RunError
+from lmql_like.errors import GrammarError, ModelError, RunError
 from lmql_like.runtime.hypotheses import Hypothesis, OpenHole, Segment, incomplete_tail
 from lmql_like.runtime.interpreter import Done, Fill, Hole, Interpreter
 from lmql_like.runtime.masking import MaskRow, MaskTable, Recognizer, recognizer_for
@@ -209,7 +209,10 @@ class Stepper:
     def _forced_tokens(self, hole: OpenHole, forced: bytes) -> list[int]:
         """Encode forced text; keep the tokens that are certain and that the mask allows."""
         masker = hole.recognizer.masker
-        ids = self._encode(forced)
+        try:
+            ids = self._encode(forced)
+        except ModelError:  # only tokens that go on behind the forced text can write it
+            return []
         state = hole.state
         for n, token_id in enumerate(ids):
             advanced = masker.advance(state, token_id)

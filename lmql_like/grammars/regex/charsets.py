@@ -22,6 +22,7 @@ __all__ = [
     "complement",
     "fold_case",
     "intersect",
+    "point",
     "single",
     "union",
 ]
@@ -36,6 +37,11 @@ ALL_CHARACTERS: Ranges = ((0, 0xD7FF), (0xE000, 0x10FFFF))
 def single(char: str) -> Ranges:
     """Return the set of one character."""
     return intersect(((ord(char), ord(char)),), ALL_CHARACTERS)
+
+
+def point(char: str) -> Ranges:
+    """Return one code point as it is, a surrogate too: an end of a range, or given to `union`."""
+    return ((ord(char), ord(char)),)
 
 
 def union(sets: Iterable[Ranges]) -> Ranges:

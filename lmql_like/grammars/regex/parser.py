@@ -279,7 +279,7 @@ class _Parser:
         self.at = match.end()
         if char in ("A", "Z", "z"):
             return _Anchor("^" if char == "A" else "$", span)  # type: ignore[return-value]
-        ranges = self._escaped_set(match)
+        ranges = charsets.union([self._escaped_set(match)])
         if char is not None and char in "dDwWsS":
             return CharSet(ranges)  # these know no case
         return CharSet(self._folded(ranges, match.group()))
@@ -290,16 +290,16 @@ class _Parser:
         if char is not None:
             if char in "dDwWsS":
                 return charsets.category("\\" + char, self.flags & _ASCII)
-            return charsets.single(chr(_CONTROL[char]) if char in _CONTROL else char)
+            return charsets.point(chr(_CONTROL[char]) if char in _CONTROL else char)
         if match.group("name") is not None:
             # The name was checked by re.compile; \N{...} in a string literal says the same.
             import unicodedata
 
-            return charsets.single(unicodedata.lookup(match.group("name")))
+            return charsets.point(unicodedata.lookup(match.group("name")))
         if match.group("octal"):
-            return charsets.single(chr(int(match.group("octal"), 8)))
+            return charsets.point(chr(int(match.group("octal"), 8)))
         digits = match.group("x") or match.group("u") or match.group("U")
-        return charsets.single(chr(int(digits, 16)))
+        return charsets.point(chr(int(digits, 16)))
 
     def _char_class(self) -> Node:
         start = self.at
@@ -323,13 +323,13 @@ class _Parser:
     def _class_item(self) -> Ranges:
         if self.text[self.at] != "\\":
             self.at += 1
-            return charsets.single(self.text[self.at - 1])
+            return charsets.point(self.text[self.at - 1])
         match = _CLASS_OCTAL.match(self.text, self.at) or _ESCAPE.match(self.text, self.at)
         if match is None:
             raise self._refuse(Span(self.at, self.at + 1), "an unknown escape")
         self.at = match.end()
         if match.re is _CLASS_OCTAL:
-            return charsets.single(chr(int(match.group(1), 8)))
+            return charsets.point(chr(int(match.group(1), 8)))
         return self._escaped_set(match)
 
     # -- anchors ---------------------------------------------------------------------

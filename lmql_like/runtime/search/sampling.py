@@ -115,8 +115,8 @@ def truncated_distribution(
         Indices of the candidates that stay, and the running sums of their probabilities
         (not normalized).
     """
-    scaled = logprobs / temperature
-    scaled -= scaled.max()
+    with np.errstate(over="ignore"):  # a tiny temperature leaves the likeliest alone
+        scaled = (logprobs - logprobs.max()) / temperature
     kept = np.flatnonzero(scaled > -np.inf)
     if top_k is not None and top_k < len(kept):
         kept = _largest(scaled, kept, top_k)
