@@ -178,7 +178,7 @@ def _run_once(
     results = running.results()
     if as_json:
         for result in results:
-            click.echo(json.dumps(result.to_json(), ensure_ascii=False))
+            click.echo(json.dumps(result.to_json(), allow_nan=False))
     else:
         printer.finish(results)
     return results
@@ -242,7 +242,8 @@ def _run_data(
 
     if output is None:
         raise click.UsageError("--data needs --output FILE.jsonl for the results")
-    work = DataRun(program, data, output, defaults=arguments)
+    options = json.dumps([model_options["model"], decoder, seed])
+    work = DataRun(program, data, output, defaults=arguments, options=options)
     model = _load(program, model_options) if work.n_left else None
     columns = ("[progress.description]{task.description}", BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:

@@ -2,9 +2,9 @@
 
 Input: `.jsonl`, one object per line, or `.csv` with a header; columns are arguments.
 Output: `.jsonl`, appended batch by batch and flushed to disk, so an interruption loses at
-most the batch in progress. Each line repeats its row's number and a digest of the row;
-the same command goes on behind the rows already there, and refuses an output that
-belongs to other data.
+most the batch in progress. Each line repeats its row's number and a digest of the row,
+the query and its options; the same command goes on behind the rows already there, and
+refuses an output that belongs to another query or other data.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from lmql_like.runtime.run import run_program
 
 __all__ = ["DataRun"]
 
+_LINE_START = b'{"row": '
+
 
 @dataclass(frozen=True)
 class _Row:
@@ -48,6 +50,7 @@ class DataRun:
         data: the input file; `.csv` is read as such, anything else as JSON lines.
         output: the result file; made if it does not exist, continued if it does.
         defaults: arguments for columns that the data does not have.
+        options: model, decoder and seed, as a text: results of others are not continued.
 
     Attributes:
         n_rows: rows of the input.
@@ -60,11 +63,25 @@ class DataRun:
     """
 
     def __init__(
-        self, program: Program, data: Path, output: Path, *, defaults: Mapping[str, Any]
+        self,
+        program: Program,
+        data: Path,
+        output: Path,
+        *,
+        defaults: Mapping[str, Any],
+        options: str = "",
     ) -> None:
         self._program = program
         self._output = output
-        rows = list(_read_rows(program, data, defaults))
+        if output.exists() and data.exists() and output.samefile(data):
+            raise QueryError(
+                "Q407",
+                f"the output file '{output}' is the data file itself",
+                help="name another file for the results",
+            )
+        # What a row's result depends on, the model's weights aside.
+        about = json.dumps([program.source.text, repr(dict(defaults)), options])
+        rows = list(_read_rows(program, data, defaults, about))
         self.statuses: Counter[str] = Counter()
         done = self._read_done(rows)
         self._left = [row for row in rows if row.number not in done]
@@ -91,6 +108,7 @@ class DataRun:
             ModelError: the model cannot go on; what was written stays.
         """
         if not self._left or model is None:
+            self._open().close()  # an empty data file has an empty result file
             return
         seed = 0 if seed is None else seed  # a run that is resumed must draw the same samples
         with self._open() as file:
@@ -99,7 +117,7 @@ class DataRun:
                 for row, result in self._results(batch, model, decoder, seed):
                     self.statuses[result["status"]] += 1
                     line = {"row": row.number, "digest": row.digest, **result}
-                    file.write(json.dumps(line, ensure_ascii=False) + "\n")
+                    file.write(json.dumps(line, allow_nan=False) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
                 yield len(batch)
@@ -143,39 +161,62 @@ class DataRun:
             ) from error
 
     def _read_done(self, rows: list[_Row]) -> set[int]:
-        """Return the numbers of rows that have a result; cut off a line that was never finished."""
+        """Return the numbers of rows that have a result.
+
+        A last line that was never finished is cut off, once all before it, and what
+        there is of it, are known to be results of this run: no other file is touched.
+        """
         if not self._output.exists():
             return set()
         digests = {row.number: row.digest for row in rows}
         done: set[int] = set()
         try:
             content = self._output.read_bytes()
-            whole = content.rfind(b"\n") + 1
-            if whole < len(content):
-                with self._output.open("r+b") as file:
-                    file.truncate(whole)
         except OSError as error:
             raise QueryError(
                 "Q407", f"the output file '{self._output}' cannot be read: {error.strerror}"
             ) from error
+        whole = content.rfind(b"\n") + 1
         for line_number, line in enumerate(content[:whole].splitlines(), start=1):
-            try:
-                entry = json.loads(line)
-                number, digest, status = entry["row"], entry["digest"], entry["status"]
-            except (ValueError, KeyError, TypeError):
-                raise self._foreign(line_number) from None
-            if digests.get(number) != digest:
+            entry = _parse_result(line)
+            if entry is None or digests.get(entry[0]) != entry[1]:
                 raise self._foreign(line_number)
-            done.add(number)
-            self.statuses[status] += 1
+            done.add(entry[0])
+            self.statuses[entry[2]] += 1
+        tail = content[whole:]
+        if tail:
+            if tail[: len(_LINE_START)] != _LINE_START[: len(tail)]:
+                raise self._foreign(len(done) + 1)
+            self._cut_off(whole)
         return done
+
+    def _cut_off(self, size: int) -> None:
+        try:
+            with self._output.open("r+b") as file:
+                file.truncate(size)
+        except OSError as error:
+            raise QueryError(
+                "Q407", f"the output file '{self._output}' cannot be written: {error.strerror}"
+            ) from error
 
     def _foreign(self, line_number: int) -> QueryError:
         return QueryError(
             "Q407",
-            f"line {line_number} of '{self._output}' is no result of this data file",
+            f"line {line_number} of '{self._output}' is no result of this query on this data",
             help="name another output file, or delete this one",
         )
+
+
+def _parse_result(line: bytes) -> tuple[int, str, str] | None:
+    """Return number, digest and status of a result line; None if it is none."""
+    try:
+        entry = json.loads(line)
+        found = entry["row"], entry["digest"], entry["status"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    number, digest, status = found
+    is_result = isinstance(number, int) and isinstance(digest, str) and isinstance(status, str)
+    return (number, digest, status) if is_result else None
 
 
 def _stretch_key(position: int, row: _Row) -> tuple[bool, int]:
@@ -183,11 +224,14 @@ def _stretch_key(position: int, row: _Row) -> tuple[bool, int]:
     return (row.error is not None, row.number - position)
 
 
-def _read_rows(program: Program, data: Path, defaults: Mapping[str, Any]) -> Iterator[_Row]:
+def _read_rows(
+    program: Program, data: Path, defaults: Mapping[str, Any], about: str
+) -> Iterator[_Row]:
     read = _read_csv if data.suffix.lower() == ".csv" else _read_json_lines
     try:
         for number, (raw, values, error) in enumerate(read(program, data)):
-            digest = hashlib.sha256(raw.encode()).hexdigest()[:16]
+            text = f"{about}\n{raw.strip()}".encode(errors="surrogatepass")
+            digest = hashlib.sha256(text).hexdigest()[:16]
             yield _Row(number, digest, {**defaults, **values}, error)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or str(error)
@@ -199,7 +243,7 @@ _Parsed = tuple[str, Mapping[str, Any], LmqlLikeError | None]
 
 def _read_json_lines(program: Program, data: Path) -> Iterator[_Parsed]:
     del program  # JSON has types of its own
-    with data.open(encoding="utf-8") as file:
+    with data.open(encoding="utf-8-sig") as file:
         for line_number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
@@ -219,7 +263,12 @@ def _read_json_lines(program: Program, data: Path) -> Iterator[_Parsed]:
 def _read_csv(program: Program, data: Path) -> Iterator[_Parsed]:
     known = {parameter.name: parameter for parameter in program.parameters}
     with data.open(encoding="utf-8-sig", newline="") as file:
-        for record in csv.DictReader(file, restkey="", restval=None):
+        reader = csv.DictReader(file, restkey="", restval=None)
+        names = list(reader.fieldnames or ())
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise QueryError("Q406", f"two columns of '{data}' are named '{twice}'")
+        for record in reader:
             raw = json.dumps(record, ensure_ascii=False)
             try:
                 values = {

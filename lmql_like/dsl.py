@@ -19,9 +19,11 @@ import ast
 import asyncio
 import functools
 import inspect
+import io
 import re
 import textwrap
 import threading
+import tokenize
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -231,18 +233,32 @@ def query(
 def query(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make a query of a function with a program as its docstring.
 
+    The docstring may read the names of the scope right around the function, as they are when
+    it is decorated, and those of its module, as they are at the call.
+
     Use it bare, or with options: `@query(model="...", decoder="beam(n=4)", seed=1)`.
     The program is compiled here, so an error in it is raised where it is written.
 
     Raises:
         QueryError: the function has no docstring, or the program is wrong.
+        TypeError: it is no function, or an option is unknown.
     """
+    unknown = set(options) - {"model", "decoder", "seed"}
+    if unknown:
+        raise TypeError(f"query() got an unexpected option '{min(unknown)}'")
     surroundings = _locals_of(inspect.currentframe())
 
-    def decorate(function: FunctionType) -> QueryFunction:
+    def decorate(function: Any) -> QueryFunction:
+        if not isinstance(function, FunctionType):
+            raise TypeError(
+                f"@query expects a function with a docstring, found {type(function).__name__}; "
+                "put it below @staticmethod and @classmethod"
+            )
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError("@query expects a function without 'yield'")
         return QueryFunction(function, surroundings, **options)
 
-    return decorate if function is None else decorate(function)  # type: ignore[arg-type]
+    return decorate if function is None else decorate(function)
 
 
 def _locals_of(frame: FrameType | None) -> Mapping[str, Any]:
@@ -285,17 +301,39 @@ def _program_text(function: FunctionType) -> tuple[str, int]:
             f"the function '{function.__name__}' has no docstring",
             help="write the query as the function's docstring",
         )
+    literal, first_line = _docstring_in_source(function)
+    if literal is None:
+        return textwrap.dedent(function.__doc__), function.__code__.co_firstlineno
+    text = literal.lstrip("rRuU")
+    quotes = 3 if text[:3] in ("'''", '"""') else 1
+    return _without_indent(text[quotes:-quotes]), first_line
+
+
+def _docstring_in_source(function: FunctionType) -> tuple[str | None, int]:
+    """Return the docstring's literal as it is written, and the number of its line.
+
+    None where there is no source, where it is not this function's, or where the
+    docstring is put together of several literals.
+    """
     try:
         lines, first_line = inspect.getsourcelines(function)
-        tree = ast.parse(textwrap.dedent("".join(lines)))
-    except (OSError, TypeError, SyntaxError):
-        return textwrap.dedent(function.__doc__), function.__code__.co_firstlineno
-    definition = cast("ast.FunctionDef", tree.body[0])
+        source = textwrap.dedent("".join(lines))
+        definition = ast.parse(source).body[0]
+    except (OSError, TypeError, SyntaxError, IndexError):
+        return None, 0
+    if not isinstance(definition, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return None, 0
+    if ast.get_docstring(definition) != inspect.cleandoc(function.__doc__ or ""):
+        return None, 0
     literal = cast("ast.Expr", definition.body[0]).value
-    written = ast.get_source_segment(textwrap.dedent("".join(lines)), literal) or ""
-    text = written.lstrip("rRuU")
-    quotes = 3 if text[:3] in ("'''", '"""') else 1
-    return _without_indent(text[quotes:-quotes]), first_line + literal.lineno - 1
+    written = ast.get_source_segment(source, literal) or ""
+    try:
+        pieces = list(tokenize.generate_tokens(io.StringIO(written).readline))
+    except (tokenize.TokenError, SyntaxError):
+        return None, 0
+    if sum(piece.type == tokenize.STRING for piece in pieces) != 1:
+        return None, 0
+    return written, first_line + literal.lineno - 1
 
 
 def _without_indent(text: str) -> str:

@@ -63,7 +63,11 @@ def make_report(regex: str, text: str, tokenizer: str | None) -> MaskReport:
     begin = time.perf_counter()
     masker = TokenMasker(compile_regex(regex), vocabulary)
     state = masker.start()
-    state = None if state is None else masker.advance_bytes(state, text.encode(), tokens=0)
+    state = (
+        None
+        if state is None
+        else masker.advance_bytes(state, text.encode(errors="surrogateescape"), tokens=0)
+    )
     if state is not None:
         masker.fill_bitmask(state, row)
     first = time.perf_counter()

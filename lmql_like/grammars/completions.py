@@ -14,6 +14,9 @@ settles nothing: near a limit.
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,6 +25,8 @@ from lmql_like.grammars.automaton import Automaton
 from lmql_like.grammars.vocabulary import Vocabulary
 
 __all__ = ["Completions"]
+
+_MOST_BYTE_STATES = 512
 
 
 class Completions:
@@ -52,20 +57,23 @@ class Completions:
 
     def token_ends(self, state: int) -> NDArray[np.int32]:
         """Return the distinct states behind one more token."""
-        if state not in self._ends:
+        ends = self._ends.get(state)
+        if ends is None:
             if len(self._ends) > 4096:  # bounded: each is a small array, made again if needed
                 self._ends.clear()
-            self._ends[state] = self._dfa.token_ends(state, self._vocabulary.trie, self._path)
-        return self._ends[state]
+            ends = self._dfa.token_ends(state, self._vocabulary.trie, self._path)
+            self._ends[state] = ends
+        return ends
 
     def fits(self, state: int, count: int) -> bool:
         """Tell whether some sequence of tokens leads from here to an accepted text."""
         key = state, self.saturate(count)
-        if key not in self._fits:
+        found = self._fits.get(key)
+        if found is None:
             if len(self._fits) > 1_000_000:
                 self._fits.clear()
-            self._fits[key] = self._search(*key)
-        return self._fits[key]
+            found = self._fits[key] = self._search(*key)
+        return found
 
     def _search(self, state: int, count: int) -> bool:
         if self.accepts(state, count):
@@ -73,46 +81,55 @@ class Completions:
         if self._vocabulary.spells_every_byte:
             if not self._automaton.count_bounds:
                 return True  # the automaton shows live states only
-            if self._fits_by_bytes(state, count):
+            # With each byte a token: a yes is a proof, a no is not.
+            if self._reaches(state, count, self._dfa.successors, _MOST_BYTE_STATES):
                 return True
-        return self._fits_by_tokens(state, count)
+        return self._reaches(state, count, self._token_ends, None)
 
-    def _fits_by_bytes(self, state: int, count: int) -> bool:
-        """Search with each byte a token: a yes is a proof, a no is not.
+    def _token_ends(self, state: int) -> list[int]:
+        ends: list[int] = self.token_ends(state).tolist()
+        return ends
 
-        Follows, layer by layer, the states that some text of that many bytes reaches.
+    def _reaches(
+        self,
+        state: int,
+        count: int,
+        following: Callable[[int], list[int]],
+        most_states: int | None,
+    ) -> bool:
+        """Search for an accepted text, step by step, all states of a step at once.
+
+        Where the states repeat while no test of the count changes, the steps in between
+        would repeat too: the count jumps ahead by whole periods, so a lower bound of a
+        million tokens costs no more than one of ten.
         """
-        layer = {state}
-        seen: set[int] = set()
+        layer = frozenset((state,))
+        met: dict[frozenset[int], int] = {}  # layers in this range of the count
         while layer:
             if any(self.accepts(s, count) for s in layer):
                 return True
-            if count >= self._last_count:
-                layer -= seen  # counts tell nothing apart any more: each state once
-                seen |= layer
-            if len(layer) > 512 or self._is_hopeless(layer, count):
+            if (most_states and len(layer) > most_states) or self._is_hopeless(layer, count):
                 return False
-            layer = {t for s in layer for t in self._dfa.successors(s)}
+            bound = self._next_bound(count)
+            if layer in met:
+                if bound is None:
+                    return False
+                count += (bound - 1 - count) // (count - met[layer]) * (count - met[layer])
+                met.clear()
+            met[layer] = count
+            layer = frozenset(t for s in layer for t in following(s))
             count += 1
+            if count == bound:
+                met.clear()
         return False
 
-    def _fits_by_tokens(self, state: int, count: int) -> bool:
-        """Search token by token, layer by layer; exact."""
-        layer = {state}
-        seen: set[int] = set()
-        while layer:
-            if any(self.accepts(s, count) for s in layer):
-                return True
-            if count >= self._last_count:
-                layer -= seen
-                seen |= layer
-            if self._is_hopeless(layer, count):
-                return False
-            layer = {int(t) for s in layer for t in self.token_ends(s)}
-            count += 1
-        return False
+    def _next_bound(self, count: int) -> int | None:
+        """Return the next token count at which a test changes."""
+        bounds = self._automaton.count_bounds
+        index = bisect_right(bounds, count)
+        return bounds[index] if index < len(bounds) else None
 
-    def _is_hopeless(self, layer: set[int], count: int) -> bool:
+    def _is_hopeless(self, layer: frozenset[int], count: int) -> bool:
         """Tell whether, by the shortest ways in bytes, no state of a layer can make it."""
         ceiling = self._automaton.highest_count
         if ceiling is None:

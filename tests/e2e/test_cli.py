@@ -239,3 +239,70 @@ def test_the_command_runs_as_a_process():
     assert process.returncode == 0, process.stderr
     assert process.stdout.endswith("A: Madrid\n=> 'Madrid'\n")
     assert "Loading weights" not in process.stderr
+
+
+def test_a_file_that_is_no_result_is_never_touched(tmp_path):
+    data, notes = tmp_path / "rows.jsonl", tmp_path / "notes.txt"
+    data.write_text('{"a": 1, "b": 1}')
+    for content in ["my notes", '{"row": 0', '{"row": [], "digest": "", "status": "x"}\n', "[]\n"]:
+        notes.write_text(content)
+        result = invoke("run", "-c", SUM, "--data", data, "--output", notes)
+        if content != '{"row": 0':  # the beginning of a result: an interrupted run
+            assert result.exit_code == 2
+            assert "Q407" in result.stderr
+            assert notes.read_text() == content
+    result = invoke("run", "-c", SUM, "--data", data, "--output", data)
+    assert "Q407" in result.stderr
+    assert data.read_text() == '{"a": 1, "b": 1}'
+
+
+def test_results_of_another_query_or_decoder_are_not_continued(tmp_path):
+    data, output = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
+    data.write_text('{"a": 1, "b": 1}\n{"a": 2, "b": 1}\n')
+    assert invoke("run", "-c", SUM, "--data", data, "--output", output).exit_code == 0
+    before = output.read_bytes()
+    for other in (
+        ["-c", SUM + " + 1"],
+        ["-c", SUM, "--decoder", "beam(n=2)"],
+        ["-c", SUM, "--seed", "4"],
+    ):
+        result = invoke("run", *other, "--data", data, "--output", output)
+        assert result.exit_code == 2
+        assert "Q407" in result.stderr
+    assert output.read_bytes() == before
+
+
+def test_a_byte_order_mark_is_no_part_of_the_data(tmp_path):
+    data, output = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
+    data.write_bytes(b'\xef\xbb\xbf{"a": 1, "b": 1}\n')
+    assert invoke("run", "-c", SUM, "--data", data, "--output", output).exit_code == 0
+
+
+def test_an_empty_data_file_has_an_empty_result_file(tmp_path):
+    data, output = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
+    data.write_text("\n")
+    assert invoke("run", "-c", SUM, "--data", data, "--output", output).exit_code == 0
+    assert output.read_text() == ""
+
+
+def test_columns_of_one_name_are_refused(tmp_path):
+    data = tmp_path / "rows.csv"
+    data.write_text("a,b,a\n1,2,3\n")
+    result = invoke("run", "-c", SUM, "--data", data, "--output", tmp_path / "out.jsonl")
+    assert result.exit_code == 2
+    assert "Q406" in result.stderr
+
+
+def test_output_is_strict_json(tmp_path):
+    data, output = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
+    data.write_text('{"a": 1}\n')
+    invoke("run", "-c", SUM, "--data", data, "--output", output)
+
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    json.loads(output.read_text(), parse_constant=refuse)
+
+
+def test_bytes_that_are_no_text_are_a_prefix_of_nothing():
+    assert invoke("mask", "--regex", "a", "--text", "\udcff").exit_code == 1

@@ -146,3 +146,39 @@ def test_names_are_lazy_and_unknown_ones_an_attribute_error():
     assert "query" in dir(lmql_like)
     with pytest.raises(AttributeError):
         lmql_like.no_such_name  # noqa: B018 - the access is the test
+
+
+def test_docstrings_of_several_literals_are_read_as_their_value():
+    @lmql_like.query
+    def greet():
+        (
+            '"Hi [X]" where X == "a"\n'
+            '"Ho [Y]" where Y == "b"\n'
+        )  # fmt: skip
+
+    assert greet().text == "Hi aHo b"
+
+
+def test_source_that_is_not_the_functions_is_left_alone():
+    scope = {"lmql_like": lmql_like}
+    code = '@lmql_like.query\ndef q():\n    \'"A[X]" where X == "b"\'\n'
+    exec(compile(code, __file__, "exec"), scope)  # noqa: S102 - as a notebook would
+    assert scope["q"]().text == "Ab"
+
+
+@pytest.mark.parametrize("thing", [len, None, staticmethod(len)])
+def test_what_is_no_function_is_refused(thing):
+    with pytest.raises(TypeError, match="expects a function"):
+        lmql_like.query()(thing)
+
+
+def test_generators_and_unknown_options_are_refused():
+    with pytest.raises(TypeError, match="yield"):
+
+        @lmql_like.query
+        def numbers():
+            '"[X]"'
+            yield 1
+
+    with pytest.raises(TypeError, match="modle"):
+        lmql_like.query(modle=None)

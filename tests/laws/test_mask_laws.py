@@ -215,6 +215,16 @@ def test_token_counts_under_or(left, right, high, tokens, choices):
         few, many = derive_all(few, tokens[token]), derive_all(many, tokens[token])
 
 
+@pytest.mark.parametrize("low", [1000, 10**6, 10**12])
+def test_large_lower_bounds_are_answered_at_once(low):
+    vocabulary = Vocabulary([b"a", b"b", b"ab", b""], eos_token_ids=[3])
+    both = formulas.token_count(low, None)
+    masker = TokenMasker(compile_formula(formulas.matches("(?:ab|b)*") & both), vocabulary)
+    assert allowed_by(masker, masker.start()) == {0, 1, 2}
+    closed = TokenMasker(compile_formula(formulas.char_count(0, 5) & both), vocabulary)
+    assert closed.start() is None
+
+
 @given(text_formulas)
 def test_forced_bytes_are_the_only_way(formula):
     automaton = compile_formula(formula[0])
