@@ -323,7 +323,8 @@ def _docstring_in_source(function: FunctionType) -> tuple[str | None, int]:
         return None, 0
     if not isinstance(definition, (ast.FunctionDef, ast.AsyncFunctionDef)):
         return None, 0
-    if ast.get_docstring(definition) != inspect.cleandoc(function.__doc__ or ""):
+    value = ast.get_docstring(definition, clean=False) or ""
+    if value.split() != (function.__doc__ or "").split():  # indents differ: the source lost its own
         return None, 0
     literal = cast("ast.Expr", definition.body[0]).value
     written = ast.get_source_segment(source, literal) or ""
