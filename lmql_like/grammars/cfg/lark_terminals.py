@@ -168,6 +168,9 @@ class NodeBuilder:
             node = parse_pattern(value, flags=flags, limits=self.limits)
         except GrammarError as error:
             raise self._relocated(error, token, value) from error
+        except RecursionError as error:
+            message = "the pattern nests too many groups to be followed"
+            raise self.error(message, self.place(token), "G203") from error
         span = self.place(token)
         is_verbatim = span is not None and token[1 : 1 + len(value)] == value
         return _moved(node, span.start + 1 if span is not None and is_verbatim else None)

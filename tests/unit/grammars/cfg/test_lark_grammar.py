@@ -141,6 +141,14 @@ def test_deep_groups_become_rules():
     assert max(depth(node) for node in nodes.values()) < 100
 
 
+@pytest.mark.parametrize("count", [150, 199, 250])
+def test_deep_patterns_are_read_or_refused_with_a_code(count):
+    try:
+        read_lark("start: /" + "(a|b" * count + ")" * count + "/")
+    except GrammarError as error:
+        assert error.code == "G203"  # noqa: PT017 - both outcomes are right
+
+
 def depth(node):
     below = [*getattr(node, "parts", ()), *getattr(node, "options", ())]
     below += [node.item] if hasattr(node, "item") else []
