@@ -15,8 +15,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from operator import and_, or_
 from typing import TypeAlias
 
 from lmql_like.errors import GrammarError
@@ -46,6 +44,8 @@ __all__ = [
     "StopsAt",
     "StopsBefore",
     "TokenCount",
+    "all_of",
+    "any_of",
     "boolean",
     "byte_count",
     "char_count",
@@ -70,18 +70,10 @@ class Formula:
     """A condition on a text. `a & b`, `a | b` and `~a` combine; values compare and hash."""
 
     def __and__(self, other: Formula) -> Formula:
-        if FALSE in (self, other):
-            return FALSE
-        parts = [p for f in (self, other) for p in (f.parts if isinstance(f, And) else (f,))]
-        kept = tuple(dict.fromkeys(part for part in parts if part != TRUE))
-        return kept[0] if len(kept) == 1 else And(kept) if kept else TRUE
+        return all_of((self, other))
 
     def __or__(self, other: Formula) -> Formula:
-        if TRUE in (self, other):
-            return TRUE
-        parts = [p for f in (self, other) for p in (f.parts if isinstance(f, Or) else (f,))]
-        kept = tuple(dict.fromkeys(part for part in parts if part != FALSE))
-        return kept[0] if len(kept) == 1 else Or(kept) if kept else FALSE
+        return any_of((self, other))
 
     def __invert__(self) -> Formula:
         if isinstance(self, Constant):
@@ -151,7 +143,11 @@ class Or(Formula):
 TRUE = Constant(True)
 FALSE = Constant(False)
 
-_WORD = r"\S+"
+# Nodes without a place: no pattern that an error could show was written for them.
+_SPACE = parse_pattern(r"\s")
+_SPACES = Repeat(_SPACE, 0, None)
+_WORD = Repeat(parse_pattern(r"\S"), 1, None)
+_NEXT_WORD = Concat((Repeat(_SPACE, 1, None), _WORD))
 _INTEGER = r" ?-?(0|[1-9][0-9]*)"
 
 
@@ -205,11 +201,11 @@ def word_count(low: int, high: int | None) -> Formula:
     low = max(low, 0)
     if high is not None and high < low:
         return FALSE
-    none = matches(r"\s*")
+    none = Matches(_SPACES)
     if high == 0:
         return none
-    upper = "" if high is None else str(high - 1)
-    some = matches(rf"\s*{_WORD}(?:\s+{_WORD}){{{max(low, 1) - 1},{upper}}}\s*")
+    more = Repeat(_NEXT_WORD, max(low, 1) - 1, None if high is None else high - 1)
+    some = Matches(Concat((_SPACES, _WORD, more, _SPACES)))
     return none | some if low == 0 else some
 
 
@@ -258,13 +254,21 @@ def stops_before(phrases: Phrases) -> Formula:
 
 
 def all_of(formulas: Iterable[Formula]) -> Formula:
-    """Return the conjunction of any number of formulas."""
-    return reduce(and_, formulas, TRUE)
+    """Return the conjunction of any number of formulas, in one pass over their parts."""
+    parts = [p for f in formulas for p in (f.parts if isinstance(f, And) else (f,))]
+    if FALSE in parts:
+        return FALSE
+    kept = tuple(dict.fromkeys(part for part in parts if part != TRUE))
+    return And(kept) if len(kept) > 1 else kept[0] if kept else TRUE
 
 
 def any_of(formulas: Iterable[Formula]) -> Formula:
-    """Return the disjunction of any number of formulas."""
-    return reduce(or_, formulas, FALSE)
+    """Return the disjunction of any number of formulas, in one pass over their parts."""
+    parts = [p for f in formulas for p in (f.parts if isinstance(f, Or) else (f,))]
+    if TRUE in parts:
+        return TRUE
+    kept = tuple(dict.fromkeys(part for part in parts if part != FALSE))
+    return Or(kept) if len(kept) > 1 else kept[0] if kept else FALSE
 
 
 def _choice(texts: str | Iterable[str]) -> Node:

@@ -7,12 +7,14 @@ import inspect
 from dataclasses import dataclass
 from functools import cached_property
 from types import CodeType
-from typing import Any
+from typing import Any, TypeVar
 
 from lmql_like.language.embedded import span_of, syntax_error
 from lmql_like.source import Source, Span
 
-__all__ = ["AWAITED", "Code"]
+__all__ = ["AWAITED", "Code", "copied"]
+
+Tree = TypeVar("Tree", bound=ast.AST)
 
 AWAITED = ".awaited"
 """The name under which the interpreter offers the function that awaits coroutines."""
@@ -63,7 +65,7 @@ class Code:
     @cached_property
     def compiled(self) -> CodeType:
         """The code object; an expression's gives its value when it is evaluated."""
-        tree = _AwaitCalls().visit(_copied(self.tree))
+        tree = _AwaitCalls().visit(copied(self.tree))
         is_value = isinstance(tree, ast.expr)
         module = ast.Expression(tree) if is_value else ast.Module([tree], [])
         mode = "eval" if is_value else "exec"
@@ -88,7 +90,7 @@ def _place_of(source: Source, error: SyntaxError) -> Span | None:
     return Span(start, start + max(width, 1))
 
 
-def _copied(tree: ast.AST) -> ast.AST:
+def copied(tree: Tree) -> Tree:
     """Return a tree of the same nodes that can be changed without changing the original."""
     fields = {name: _copied_field(value) for name, value in ast.iter_fields(tree)}
     return ast.copy_location(type(tree)(**fields), tree)
@@ -97,7 +99,7 @@ def _copied(tree: ast.AST) -> ast.AST:
 def _copied_field(value: Any) -> Any:
     if isinstance(value, list):
         return [_copied_field(item) for item in value]
-    return _copied(value) if isinstance(value, ast.AST) else value
+    return copied(value) if isinstance(value, ast.AST) else value
 
 
 class _AwaitCalls(ast.NodeTransformer):

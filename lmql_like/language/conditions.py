@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import ast
 import builtins
-import copy
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from lmql_like.errors import did_you_mean
-from lmql_like.language.code import Code
+from lmql_like.language.code import Code, copied
 from lmql_like.language.constraints import (
     All,
     Constraint,
@@ -143,7 +142,7 @@ class ConditionReader:
         read = self._holes_in(operand)
         if hole in read:
             return None
-        value = _CountFilled(self).visit(copy.deepcopy(operand))
+        value = _CountFilled(self).visit(copied(operand))
         return test(hole, Code.of(self.source, value), read, span, **extra)
 
     # Comparisons

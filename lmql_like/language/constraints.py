@@ -16,11 +16,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any, ClassVar
 
 from lmql_like.grammars.compiler import compile_formula
-from lmql_like.grammars.formulas import FALSE, TRUE, Formula
+from lmql_like.grammars.formulas import FALSE, TRUE, Formula, all_of, any_of
 from lmql_like.language.code import Code
 from lmql_like.source import Span
 
@@ -113,7 +112,7 @@ class All(Constraint):
 
     def bind(self, binding: Binding) -> Formula:
         """Return the conjunction of the parts' formulas."""
-        return reduce(lambda a, b: a & b, (part.bind(binding) for part in self.parts))
+        return all_of([part.bind(binding) for part in self.parts])
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ class Either(Constraint):
 
     def bind(self, binding: Binding) -> Formula:
         """Return the disjunction of the parts' formulas."""
-        return reduce(lambda a, b: a | b, (part.bind(binding) for part in self.parts))
+        return any_of([part.bind(binding) for part in self.parts])
 
 
 @dataclass(frozen=True)

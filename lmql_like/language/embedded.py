@@ -14,6 +14,8 @@ from lmql_like.source import Source, Span
 
 __all__ = ["parse_body", "parse_expression", "span_of", "syntax_error"]
 
+_MAX_NESTING = 100  # the passes behind the parser call themselves at each level
+
 _PLACED = ast.expr | ast.stmt | ast.excepthandler | ast.keyword | ast.pattern | ast.arg | ast.alias
 
 
@@ -91,11 +93,35 @@ def _parse(source: Source, text: str, first_line: int, span: Span | None = None)
             module = ast.parse(text)
     except SyntaxError as error:
         raise _located(source, error, first_line, span) from None
-    except ValueError as error:  # a null byte
+    except ValueError as error:  # a null byte, or half a surrogate pair
         raise syntax_error(source, span or Span(0, 1), str(error)) from None
+    except (RecursionError, MemoryError):
+        raise _too_deep(source, span or Span(0, 1)) from None
+    deep = _deep_node(module)
+    if deep is not None:
+        line = deep.lineno + first_line - 1
+        raise _too_deep(source, span or Span(source.offset(line, 1), source.offset(line, 1) + 1))
     _count_characters(module, text)
     ast.increment_lineno(module, first_line - 1)
     return module
+
+
+def _deep_node(module: ast.Module) -> ast.expr | ast.stmt | None:
+    """Return an outermost node that nests more than `_MAX_NESTING` others, if there is one."""
+    for statement in module.body:
+        level: list[ast.AST] = [statement]
+        for _ in range(_MAX_NESTING):
+            level = [child for node in level for child in ast.iter_child_nodes(node)]
+        if level:
+            return statement
+    return None
+
+
+def _too_deep(source: Source, span: Span) -> QueryError:
+    error = syntax_error(source, span, "it nests too deep")
+    error.label = f"more than {_MAX_NESTING} levels"
+    error.help = "compute a part of it in a variable or function of its own"
+    return error
 
 
 def _count_characters(tree: ast.AST, text: str) -> None:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import keyword as python
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
 
 from lmql_like.language.lexemes import Kind, Lexeme, keyword
 from lmql_like.source import Source
@@ -42,7 +44,7 @@ class Line:
     indent: int
     newline: Lexeme
 
-    @property
+    @cached_property
     def depths(self) -> list[int]:
         """The number of brackets around each lexeme; a bracket is not inside itself."""
         depths, depth = [], 0
@@ -51,10 +53,6 @@ class Line:
             depths.append(depth)
             depth += lexeme.is_operator(*_OPENING)
         return depths
-
-    def joined(self, other: Line) -> Line:
-        """Return this line with another one as its continuation."""
-        return Line(self.lexemes + other.lexemes, self.indent, other.newline)
 
 
 def read_lines(
@@ -67,13 +65,22 @@ def read_lines(
         source: the program.
         own_words: clause words that are names of the program's own.
     """
-    joined: list[Line] = []
+    groups: list[list[Line]] = []
+    has_clause = False
     for line in _raw_lines(lexemes, source):
-        if joined and _continues(joined[-1], line, own_words):
-            joined[-1] = joined[-1].joined(line)
+        if groups and _continues(groups[-1], line, own_words, has_clause=has_clause):
+            groups[-1].append(line)
+            has_clause = True
         else:
-            joined.append(line)
-    return joined
+            groups.append([line])
+            has_clause = any(True for _ in clause_starts(line, own_words))
+    return [_joined(group) for group in groups]
+
+
+def _joined(lines: Sequence[Line]) -> Line:
+    """Return a line with others as its continuation."""
+    lexemes = chain.from_iterable(line.lexemes for line in lines)
+    return Line(tuple(lexemes), lines[0].indent, lines[-1].newline)
 
 
 def _raw_lines(lexemes: Iterable[Lexeme], source: Source) -> Iterator[Line]:
@@ -99,18 +106,27 @@ def clause_words_bound(lexemes: Sequence[Lexeme]) -> frozenset[str]:
     return frozenset(own.intersection(CLAUSE_WORDS) - {"from"})
 
 
-def _continues(line: Line, following: Line, own_words: frozenset[str]) -> bool:
-    """Tell whether `following` continues a clause, or adds one to a prompt string."""
-    first, last = following.lexemes[0], line.lexemes[-1]
-    deeper = following.indent > line.indent
-    if list(clause_starts(line, own_words)):
+def _continues(
+    lines: Sequence[Line], following: Line, own_words: frozenset[str], *, has_clause: bool
+) -> bool:
+    """Tell whether `following` continues a clause, or adds one to a prompt string.
+
+    Args:
+        lines: a line, and the continuations that it has already.
+        following: what comes next.
+        own_words: clause words that are names of the program's own.
+        has_clause: whether a clause begins somewhere in `lines`.
+    """
+    first, last = following.lexemes[0], lines[-1].lexemes[-1]
+    deeper = following.indent > lines[0].indent
+    if has_clause:
         starts_clause = bool(_clause_at_start(following.lexemes, own_words))
         if deeper or (first.is_word("and", "or") and not starts_clause):
             return True
         return last.is_word(*_JOINING_WORDS) or (
             last.kind is Kind.OPERATOR and not last.is_operator(*_CLOSING)
         )
-    ends_with_prompt = _ends_prompt(line.lexemes, len(line.lexemes))
+    ends_with_prompt = _ends_prompt(lines[0].lexemes, len(lines[0].lexemes))
     return ends_with_prompt and deeper and first.is_word(*CLAUSE_WORDS)
 
 

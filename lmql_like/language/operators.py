@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
+from lmql_like.errors import GrammarError
 from lmql_like.grammars import formulas
 from lmql_like.grammars.formulas import FALSE, Formula
+from lmql_like.grammars.limits import DEFAULT_LIMITS
 from lmql_like.language.constraints import Binding, OperandError, Test
 
 __all__ = [
@@ -186,6 +188,10 @@ _COUNTS: dict[str, Callable[[int, int | None], Formula]] = {
     "tokens": formulas.token_count,
 }
 
+# States of the nfa for each that is counted, UTF-8's and white space's included.
+_STATES = {"characters": 8, "bytes": 1, "words": 50, "tokens": 0}
+_MOST_INTERVALS = 1000
+
 
 @dataclass(frozen=True)
 class CountIs(Test):
@@ -202,10 +208,8 @@ class CountIs(Test):
     def formula(self, value: Any) -> Formula:
         """Return the texts whose length compares to the operand as demanded."""
         if self.comparison == "in":
-            if not isinstance(value, Collection) or isinstance(value, str | bytes):
-                raise self.refuse(value, "a list or range of whole numbers")
-            lengths = [self._between(self._bound(n), self._bound(n)) for n in value]
-            return formulas.any_of(lengths)
+            intervals = self._intervals(value)
+            return formulas.any_of([self._between(low, high) for low, high in intervals])
         bound = self._bound(value)
         low, high = {
             "<": (0, bound - 1),
@@ -216,10 +220,48 @@ class CountIs(Test):
         }[self.comparison]
         return self._between(low, high)
 
+    def _intervals(self, value: Any) -> list[tuple[int, int]]:
+        """Return the runs of consecutive numbers in a list or range, in order."""
+        if not isinstance(value, Collection) or isinstance(value, str | bytes):
+            raise self.refuse(value, "a list or range of whole numbers")
+        if isinstance(value, range) and value and abs(value.step) == 1:
+            return [(min(value[0], value[-1]), max(value[0], value[-1]))]
+        if isinstance(value, range) and value:
+            count = (value[-1] - value[0]) // value.step + 1  # `len` overflows
+            if count > _MOST_INTERVALS:
+                raise self._too_many(count)
+        intervals: list[tuple[int, int]] = []
+        for number in sorted({self._bound(item) for item in value}):
+            if intervals and number == intervals[-1][1] + 1:
+                intervals[-1] = (intervals[-1][0], number)
+            else:
+                intervals.append((number, number))
+        if len(intervals) > _MOST_INTERVALS:
+            raise self._too_many(len(intervals))
+        return intervals
+
+    def _too_many(self, count: int) -> OperandError:
+        return OperandError(
+            f"a length is compared to {count} separate numbers, more than {_MOST_INTERVALS}",
+            self.operand.span,
+            "give a range without steps: numbers in a row count as one",
+        )
+
     def _between(self, low: int, high: int | None) -> Formula:
-        if high is not None and high < max(low, 0):
+        low = max(low, 0)
+        if high is not None and high < low:
             return FALSE
-        return _COUNTS[self.unit](max(low, 0), high)
+        largest = low if high is None else high
+        per_unit = _STATES[self.unit]
+        if largest * per_unit > DEFAULT_LIMITS.max_nfa_states:
+            shown = str(largest) if largest < 10**12 else "more than 10**12"
+            raise GrammarError(
+                "G202",
+                f"{shown} {self.unit} are too many to be counted",
+                label=f"at most {DEFAULT_LIMITS.max_nfa_states // per_unit} {self.unit}",
+                help="leave the condition out: no model fills a hole with so much text",
+            )
+        return _COUNTS[self.unit](low, high)
 
     def _bound(self, value: Any) -> int:
         if type(value) is not bool and isinstance(value, Integral):
