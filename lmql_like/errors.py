@@ -16,7 +16,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from lmql_like.source import Source, Span
+from lmql_like.source import Source, Span, printable
 
 __all__ = [
     "CODES",
@@ -46,6 +46,7 @@ CODES: dict[str, str] = {
     "Q014": "an f-string where a prompt string is expected",
     "Q015": "bytes where a prompt string is expected",
     "Q016": "a string that is no prompt string would be lost",
+    "Q017": "a prompt string is not valid Unicode",
     "Q018": "a clause is empty",
     "Q019": "'break' or 'continue' outside a loop",
     "Q020": "a statement that a query cannot contain",
@@ -116,6 +117,7 @@ CODES: dict[str, str] = {
     "R104": "the program runs without reaching a hole",
     "R105": "a condition reads a hole that is not filled",
     "R106": "a state is filled that waits for no hole",
+    "R107": "text of the prompt is not valid Unicode",
     # R2: decoders
     "R201": "there is no decoder of this name",
     "R202": "the decoder has no such parameter",
@@ -196,7 +198,7 @@ class LmqlLikeError(Exception):
             gutter = " " * (len(str(self.source.position(self.span.start)[0])) + 2)
         if self.help:
             lines.append(f"{gutter}= help: {self.help}")
-        return "\n".join(lines)
+        return printable("\n".join(lines))
 
     def __str__(self) -> str:
         return self.render()

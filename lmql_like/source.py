@@ -9,7 +9,21 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass, field
 
-__all__ = ["Source", "Span"]
+__all__ = ["Source", "Span", "is_unicode", "printable"]
+
+
+def is_unicode(text: str) -> bool:
+    """Tell whether a text can be written as UTF-8: it holds no half of a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def printable(text: str) -> str:
+    """Return a text with halves of surrogate pairs as escapes, so that it can be written."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 @dataclass(frozen=True)
@@ -69,9 +83,12 @@ class Source:
         text = self.line_text(line)
         width = max(1, min(span.end - span.start, len(text) - column + 1))
         # Tabs are kept in front of the carets, so they line up whatever a tab's width is.
-        indent = "".join("\t" if char == "\t" else " " for char in text[: column - 1])
+        before = printable(text[: column - 1])
+        marked = printable(text[column - 1 : column - 1 + width])
+        indent = "".join("\t" if char == "\t" else " " for char in before)
         pad = " " * len(str(line))
-        marks = f"{indent}{'^' * width} {label}".rstrip()
+        marks = f"{indent}{'^' * max(1, len(marked))} {label}".rstrip()
+        shown = printable(text)
         return (
-            f" {pad}--> {self.name}:{line}:{column}\n {pad} |\n {line} | {text}\n {pad} | {marks}"
+            f" {pad}--> {self.name}:{line}:{column}\n {pad} |\n {line} | {shown}\n {pad} | {marks}"
         )

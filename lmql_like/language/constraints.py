@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 from lmql_like.grammars.compiler import compile_formula
 from lmql_like.grammars.formulas import FALSE, TRUE, Formula, all_of, any_of
 from lmql_like.language.code import Code
-from lmql_like.source import Span
+from lmql_like.source import Span, is_unicode
 
 __all__ = [
     "All",
@@ -194,6 +194,8 @@ class Test(Constraint):
         if self.subject == binding.hole:
             return demanded
         text = binding.text_of(self.subject)
+        if not is_unicode(text):
+            raise OperandError(f"the text of '{self.subject}' is not valid Unicode", self.span)
         return TRUE if compile_formula(demanded).matches(text) else FALSE
 
     @abstractmethod
@@ -213,18 +215,25 @@ class Test(Constraint):
         """Return an operand that has to be a string."""
         if not isinstance(value, str):
             raise self.refuse(value, "a string", "convert it with str(...)")
-        return value
+        return self._unicode(value)
 
     def texts(self, value: Any) -> list[str]:
         """Return an operand that may be one string or several, as a list."""
         if isinstance(value, str):
-            return [value]
+            return [self._unicode(value)]
         if not isinstance(value, Collection) or isinstance(value, bytes):
             raise self.refuse(value, "a string or a list of strings")
         for item in value:
             if not isinstance(item, str):
                 raise self.refuse(item, "strings in the list", "convert them with str(...)")
+            self._unicode(item)
         return sorted(value) if isinstance(value, set | frozenset) else list(value)
+
+    def _unicode(self, text: str) -> str:
+        """Return a text that has a UTF-8 form; half of a surrogate pair has none."""
+        if not text.isascii() and not is_unicode(text):
+            raise self.refuse(text, "valid Unicode")
+        return text
 
 
 @dataclass(frozen=True)

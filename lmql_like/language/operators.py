@@ -47,7 +47,9 @@ class IsOneOf(Test):
 
     def formula(self, value: Any) -> Formula:
         """Return the choice between the operand's strings."""
-        texts = _substrings(value, self) if isinstance(value, str) else self.texts(value)
+        texts = self.texts(value)
+        if isinstance(value, str):
+            texts = _substrings(value, self)
         return formulas.one_of(texts) if texts else FALSE
 
 
@@ -116,7 +118,7 @@ class Matches(Test):
             if isinstance(value.pattern, str):
                 return formulas.matches(value.pattern, value.flags & ~re.UNICODE)
             raise self.refuse(value, "a pattern of text")
-        return formulas.matches(self.text(value))
+        return formulas.matches(value if isinstance(value, str) else self.text(value))
 
 
 class IsInteger(Test):
@@ -173,8 +175,10 @@ class StopsBefore(Test):
 
 
 def _phrases(test: Test, value: Any) -> str | list[str] | re.Pattern[str]:
-    if isinstance(value, str | re.Pattern):
+    if isinstance(value, re.Pattern):
         return value
+    if isinstance(value, str):
+        return test.text(value)
     texts = test.texts(value)
     if not texts or "" in texts:
         raise test.refuse(value, "phrases that are not empty")

@@ -19,7 +19,7 @@ from lmql_like.language.embedded import parse_expression
 from lmql_like.language.holes import read_hole
 from lmql_like.language.lexemes import Lexeme
 from lmql_like.language.nodes import Hole, Interpolation, Part, Text
-from lmql_like.source import Source, Span
+from lmql_like.source import Source, Span, is_unicode
 
 __all__ = ["holes_of", "read_template"]
 
@@ -36,7 +36,8 @@ def read_template(source: Source, literals: Sequence[Lexeme]) -> tuple[Part, ...
     """Return the parts of a prompt string, which may be several literals in a row.
 
     Raises:
-        QueryError: Q010 to Q013 for brackets, braces and what stands inside them.
+        QueryError: Q010 to Q013 for brackets, braces and what stands inside them, Q017 for
+            halves of surrogate pairs.
     """
     parts: list[Part] = []
     for literal in literals:
@@ -114,12 +115,24 @@ class _TemplateReader:
         if escape:
             self.offset = escape.end()
             value = _unescaped(escape[0])
+            self._check_unicode(value, Span(start, self.offset))
         elif char == "\r" and self.text.startswith("\n", start + 1):
             self.offset, value = start + 2, "\n"
         else:
             self.offset += 2 if doubled and char in "[]{}" else 1
             value = char
         return Text(str(value), Span(start, self.offset))
+
+    def _check_unicode(self, value: str, span: Span) -> None:
+        if not is_unicode(value):
+            raise QueryError(
+                "Q017",
+                "half of a surrogate pair in a prompt string",
+                source=self.source,
+                span=span,
+                label="no character",
+                help='write the whole character, as in "\\U0001f600"',
+            )
 
     def _read_code(self, opening: str) -> list[Part]:
         """Read an interpolation or a hole, from its opening bracket on."""

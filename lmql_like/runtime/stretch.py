@@ -23,7 +23,7 @@ from lmql_like.language.program import HoleCall, Inset, Instruction, Program
 from lmql_like.runtime.awaiter import Awaiter
 from lmql_like.runtime.places import place_of
 from lmql_like.runtime.program_state import Manager, ProgramState, begin_iteration
-from lmql_like.source import Span
+from lmql_like.source import Span, is_unicode
 
 __all__ = ["Done", "Fill", "Hole", "Step", "Stretch"]
 
@@ -263,6 +263,17 @@ class Stretch:
             value = convert[part.conversion](value)
         return format(value, "".join(self._insert(inner) for inner in part.format))
 
+    def _no_unicode(self, text: str, span: Span) -> RunError:
+        half = next(char for char in text if not is_unicode(char))
+        return RunError(
+            "R107",
+            f"text of the prompt is not valid Unicode: it holds {half!r}",
+            source=self.program.source,
+            span=span,
+            label="half of a surrogate pair",
+            help='replace it, as in text.encode(errors="replace").decode()',
+        )
+
     # Instructions
 
     def _perform(self, step: Instruction) -> None:
@@ -291,7 +302,12 @@ class Stretch:
 
     @_do.register
     def _(self, step: ir.Say) -> None:
-        self.text += "".join([self._insert(part) for part in step.parts])
+        for part in step.parts:
+            text = self._insert(part)
+            if not text.isascii() and not is_unicode(text):
+                span = step.span if isinstance(part, str) else part.code.span
+                raise self._no_unicode(text, span)
+            self.text += text
 
     @_do.register
     def _(self, step: ir.Goto) -> None:
