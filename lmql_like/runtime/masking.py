@@ -11,6 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from threading import Lock
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -65,6 +66,7 @@ def build_recognizer(formula: Formula, vocabulary: Vocabulary) -> Recognizer:
 
 
 _RECOGNIZERS: WeakKeyDictionary[Vocabulary, OrderedDict[Formula, Recognizer]] = WeakKeyDictionary()
+_LOCK = Lock()  # runs in several threads share the recognizers
 
 
 def recognizer_for(
@@ -75,19 +77,24 @@ def recognizer_for(
 ) -> Recognizer:
     """Return the recognizer of a constraint; equal constraints share one.
 
-    The least recently used are dropped beyond a few hundred.
+    The least recently used are dropped beyond a few hundred. Any thread may call this;
+    none waits while another one compiles.
 
     Raises:
         GrammarError: the constraint cannot be compiled.
     """
-    known = _RECOGNIZERS.setdefault(vocabulary, OrderedDict())
-    recognizer = known.get(formula)
-    if recognizer is None:
-        recognizer = known[formula] = build(formula, vocabulary)
+    with _LOCK:
+        known = _RECOGNIZERS.setdefault(vocabulary, OrderedDict())
+        recognizer = known.get(formula)
+        if recognizer is not None:
+            known.move_to_end(formula)
+            return recognizer
+    built = build(formula, vocabulary)
+    with _LOCK:
+        recognizer = known.setdefault(formula, built)  # another thread may have been faster
+        known.move_to_end(formula)
         if len(known) > _MAX_RECOGNIZERS:
             known.popitem(last=False)
-    else:
-        known.move_to_end(formula)
     return recognizer
 
 
