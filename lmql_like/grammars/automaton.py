@@ -135,18 +135,16 @@ class Automaton:
         graph, n = self._graph, self._graph.component_of.size
         class_of_byte, low, high, kept = _byte_classes(graph.edges, alphabet)
         edges = np.column_stack([graph.edges[kept, 0], low, high, graph.edges[kept, 3]])
-        distance = distances_to(
-            n,
-            np.concatenate([edges[:, 0], graph.jumps[:, 0]]),
-            np.concatenate([edges[:, 3], graph.jumps[:, 1]]),
-            np.repeat(np.array([1, 0], np.int8), [len(edges), len(graph.jumps)]),
-            np.array([c.accept for c in graph.components], np.int32),
-        )
+        ends = np.array([c.accept for c in graph.components], np.int32)
+        distance = _distances(n, edges, graph, np.concatenate([ends, graph.rule_ends]))
         # Where no accepting state can be reached, nothing is worth following.
-        edges = edges[distance[edges[:, 3]] >= 0]
-        edges = edges[np.argsort(edges[:, 0], kind="stable")]
-        jumps = graph.jumps[distance[graph.jumps[:, 1]] >= 0]
-        jumps = jumps[np.argsort(jumps[:, 0], kind="stable")]
+        edges = _sorted(edges[distance[edges[:, 3]] >= 0])
+        jumps = _sorted(graph.jumps[distance[graph.jumps[:, 1]] >= 0])
+        rules = graph.rule_starts
+        live = (distance[rules[graph.calls[:, 1]]] >= 0) & (distance[graph.calls[:, 2]] >= 0)
+        calls = _sorted(graph.calls[live])
+        rule_end = np.zeros(n, np.int8)
+        rule_end[graph.rule_ends] = 1
         accept = [c.accept if distance[c.start] >= 0 else -1 for c in graph.components]
         starts = [graph.components[i].start for i in self._running]
         programs = [self._program, *(rule.condition for rule in self._rules)]
@@ -158,6 +156,12 @@ class Automaton:
             edge_to=np.ascontiguousarray(edges[:, 3]),
             jump_start=_row_starts(jumps[:, 0], n),
             jump_to=np.ascontiguousarray(jumps[:, 1]),
+            call_start=_row_starts(calls[:, 0], n),
+            call_rule=np.ascontiguousarray(calls[:, 1]),
+            call_return=np.ascontiguousarray(calls[:, 2]),
+            call_tail=_tails(calls[:, 2], edges, jumps, calls, rule_end),
+            rule_end=rule_end,
+            rule_first=rules,
             component=graph.component_of,
             distance=distance,
             required=_required_components(self._program, len(accept)),
@@ -236,6 +240,66 @@ def _truth_bounds(program: Program, regimes: Sequence[int]) -> int:
 
 def _offsets(programs: Sequence[Program]) -> NDArray[np.int32]:
     return np.cumsum([0, *map(len, programs)], dtype=np.int32)
+
+
+def _sorted(rows: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return rows sorted by their first column."""
+    return rows[np.argsort(rows[:, 0], kind="stable")]
+
+
+def _distances(
+    n: int, edges: NDArray[np.int32], graph: NfaGraph, goals: NDArray[np.int32]
+) -> NDArray[np.int32]:
+    """Return int32[n]: at least this many bytes lead from a state to its rule's or pattern's end.
+
+    -1: none do. A call counts once its rule is known to have an end: repeat until no
+    more rules are.
+    """
+    sources, targets = [edges[:, 0], graph.jumps[:, 0]], [edges[:, 3], graph.jumps[:, 1]]
+    weights = np.repeat(np.array([1, 0], np.int8), [len(edges), len(graph.jumps)])
+    usable = np.zeros(len(graph.calls), np.bool_)
+    while True:
+        calls = graph.calls[usable]
+        distance = distances_to(
+            n,
+            np.concatenate([*sources, calls[:, 0]]),
+            np.concatenate([*targets, calls[:, 2]]),
+            np.concatenate([weights, np.ones(len(calls), np.int8)]),
+            goals,
+        )
+        known = distance[graph.rule_starts[graph.calls[:, 1]]] >= 0
+        if (known == usable).all():
+            return distance
+        usable = known
+
+
+def _tails(
+    returns: NDArray[np.int32],
+    edges: NDArray[np.int32],
+    jumps: NDArray[np.int32],
+    calls: NDArray[np.int32],
+    rule_end: NDArray[np.int8],
+) -> NDArray[np.int8]:
+    """Return int8[calls]: 1 where nothing but the rule's end can follow the return state."""
+    busy = set(edges[:, 0].tolist()) | set(calls[:, 0].tolist())
+    following: dict[int, list[int]] = {}
+    for source, target in jumps.tolist():
+        following.setdefault(source, []).append(target)
+
+    def is_tail(state: int) -> bool:
+        seen, stack, ends = {state}, [state], False
+        while stack:
+            current = stack.pop()
+            if current in busy:
+                return False
+            ends = ends or bool(rule_end[current])
+            fresh = [target for target in following.get(current, ()) if target not in seen]
+            seen.update(fresh)
+            stack += fresh
+        return ends
+
+    known = {state: is_tail(state) for state in set(returns.tolist())}
+    return np.array([known[state] for state in returns.tolist()], np.int8)
 
 
 def _row_starts(sources: NDArray[np.int32], n: int) -> NDArray[np.int32]:

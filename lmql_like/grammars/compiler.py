@@ -26,6 +26,7 @@ from lmql_like.grammars.automaton import Automaton, Program, Rule
 from lmql_like.grammars.formulas import (
     And,
     Constant,
+    Derives,
     Formula,
     Matches,
     Not,
@@ -37,6 +38,7 @@ from lmql_like.grammars.formulas import (
     matches,
     one_of,
 )
+from lmql_like.grammars.cfg.network import build_network
 from lmql_like.grammars.limits import DEFAULT_LIMITS, Limits
 from lmql_like.grammars.regex.nodes import ANY_TEXT, Concat, Node
 from lmql_like.kernels import formula as ops
@@ -94,6 +96,12 @@ class _Lowering:
         self._rules: list[Rule] = []
 
     def run(self, formula: Formula) -> Automaton:
+        if not isinstance(formula, Derives) and _has_grammar(formula):
+            raise GrammarError(
+                "G105",
+                "a grammar cannot be combined with other conditions yet",
+                help="write the other conditions into the grammar",
+            )
         conjuncts = formula.parts if isinstance(formula, And) else (formula,)
         befores = [part for part in conjuncts if isinstance(part, StopsBefore)]
         rest = all_of(part for part in conjuncts if not isinstance(part, StopsBefore))
@@ -132,6 +140,8 @@ class _Lowering:
             return (ops.CONSTANT, int(formula.value))
         if isinstance(formula, Matches):
             return (ops.COMPONENT, self._component(formula.node, formula.pattern))
+        if isinstance(formula, Derives):
+            return self._grammar(formula)
         if isinstance(formula, TokenCount):
             if formula not in self._counters:
                 self._counters.append(formula)
@@ -196,6 +206,12 @@ class _Lowering:
         body = self._joined([condition, *phrases], ops.OR)
         return self._joined([body, *(self._program(count) for count in counts)], ops.AND)
 
+    def _grammar(self, formula: Derives) -> Program:
+        """Add a grammar, which must be the whole condition."""
+        component = self._nfa.add_network(build_network(formula.grammar, self._limits))
+        self._running.append(component)
+        return (ops.COMPONENT, component)
+
     # -- components ----------------------------------------------------------------
 
     def _component(self, node: Node, pattern: str = "") -> int:
@@ -224,7 +240,15 @@ def _is_text(formula: Formula) -> bool:
         return all(_is_text(part) for part in formula.parts)
     if isinstance(formula, Constant):
         return not formula.value
-    return isinstance(formula, (Matches, StopsAt))
+    return isinstance(formula, (Matches, StopsAt, Derives))
+
+
+def _has_grammar(formula: Formula) -> bool:
+    if isinstance(formula, Not):
+        return _has_grammar(formula.part)
+    if isinstance(formula, (And, Or)):
+        return any(map(_has_grammar, formula.parts))
+    return isinstance(formula, Derives)
 
 
 def _check_counts(others: list[Formula]) -> None:

@@ -2,7 +2,8 @@
 
     And, Or, Not        boolean combinations at any depth
     Constant            TRUE, FALSE
-    Matches             the whole text matches a pattern (every operator but the next three)
+    Matches             the whole text matches a pattern (every operator but the next four)
+    Derives             the whole text is a sentence of a grammar; cannot be combined yet
     TokenCount          the number of tokens lies in a range
     StopsAt             the hole ends behind the first phrase that counts
     StopsBefore         the same, and the phrase is no part of the hole
@@ -19,6 +20,7 @@ from typing import TypeAlias
 
 from lmql_like.errors import GrammarError
 from lmql_like.grammars.regex.charsets import ALL_CHARACTERS
+from lmql_like.grammars.cfg.rules import RuleSet
 from lmql_like.grammars.regex.nodes import (
     ANY_TEXT,
     AnyByte,
@@ -36,6 +38,7 @@ __all__ = [
     "TRUE",
     "And",
     "Constant",
+    "Derives",
     "Formula",
     "Matches",
     "Not",
@@ -102,6 +105,13 @@ class TokenCount(Formula):
 
     low: int
     high: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class Derives(Formula):
+    """The whole text is a sentence of a context-free grammar; stands alone."""
+
+    grammar: RuleSet
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,15 @@ class Limits:
             of one constraint; counted repeats are written out here.
         max_states: deterministic states built, on demand, over the constraint's life.
         max_set_items: sum of the sizes of the sets of nfa states that the deterministic
-            states stand for (4 bytes each).
+            states stand for (8 bytes each).
+        max_frames: calls of a grammar's rules inside rules, all that were ever met.
     """
 
     max_nesting: int = 200
     max_nfa_states: int = 1_000_000
     max_states: int = 200_000
     max_set_items: int = 50_000_000
+    max_frames: int = 1_000_000
 
 
 DEFAULT_LIMITS = Limits()

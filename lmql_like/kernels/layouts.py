@@ -13,8 +13,14 @@ from numpy.typing import NDArray
 
 __all__ = [
     "DEAD",
+    "FRAMES",
+    "FULL",
+    "ITEMS",
     "LIVE",
     "OVERFLOW",
+    "PAIRS",
+    "SCRATCH",
+    "STATES",
     "UNKNOWN",
     "DfaArrays",
     "NfaArrays",
@@ -30,6 +36,10 @@ UNKNOWN = -1
 # Values of `DfaArrays.status`.
 LIVE = 1
 DEAD = 2
+
+# Items of `DfaArrays.counts`: how much is used of the states, of `pool`, the frames and
+# `pairs`; pending calls; and, in FULL, which of these arrays had no room.
+STATES, ITEMS, FRAMES, PAIRS, SCRATCH, FULL = range(6)
 
 # Returned by kernels that ran out of room; the caller grows the arrays and calls again.
 OVERFLOW = -1
@@ -49,6 +59,13 @@ class NfaArrays(NamedTuple):
     edge_to: NDArray[np.int32]  # [edges] target state
     jump_start: NDArray[np.int32]  # [n + 1] empty moves of state s
     jump_to: NDArray[np.int32]  # [jumps] target state
+    # Calls of grammar rules: read what the rule matches, then go on in the return state.
+    call_start: NDArray[np.int32]  # [n + 1] calls of state s
+    call_rule: NDArray[np.int32]  # [calls] the rule
+    call_return: NDArray[np.int32]  # [calls] return state
+    call_tail: NDArray[np.int8]  # [calls] 1: the return state only ends the calling rule
+    rule_end: NDArray[np.int8]  # [n] 1: a rule ends here
+    rule_first: NDArray[np.int32]  # [rules] start states; a rule stands before those it begins with
     component: NDArray[np.int32]  # [n] which component a state belongs to
     distance: NDArray[np.int32]  # [n] bytes to the component's accepting state
     required: NDArray[np.int8]  # [components] 1: the formula cannot hold without it
@@ -69,7 +86,13 @@ class NfaArrays(NamedTuple):
 
 
 class DfaArrays(NamedTuple):
-    """The lazily built deterministic automaton: every array is in and out."""
+    """The lazily built deterministic automaton: every array is in and out.
+
+    A deterministic state is a set of *items*: `frame << 32 | nfa state`. The frame says
+    where to go on when a grammar's rule ends; patterns have no rules, and frame 0. As in
+    Earley's algorithm (CACM 1970), all calls of a rule at one place share its frame, so an
+    ambiguous grammar costs no more items than places.
+    """
 
     table: NDArray[np.int32]  # [capacity, classes], see UNKNOWN
     status: NDArray[np.int8]  # [capacity] 0 not known yet, LIVE or DEAD
@@ -80,12 +103,23 @@ class DfaArrays(NamedTuple):
     set_start: NDArray[
         np.int64
     ]  # [capacity + 1] where a state's set of nfa states stands in `pool`
-    pool: NDArray[np.int32]  # sorted nfa states, one set after another
+    pool: NDArray[np.int64]  # sorted items, one set after another
     buckets: NDArray[np.int32]  # open hash table of states, 0: free; length a power of two
-    counts: NDArray[np.int64]  # [2] states (the dead state 0 included), used part of `pool`
+    # A frame is what a rule's end leads to: a sorted set of `frame below << 32 | return state`,
+    # one pair for each call that the rule, begun where it was begun, may answer.
+    frame_start: NDArray[np.int64]  # [frames + 1] where a frame's pairs stand in `pairs`
+    pairs: NDArray[np.int64]  # one frame's pairs after another's
+    frame_buckets: NDArray[np.int32]  # open hash table of frames, 0: free
+    counts: NDArray[np.int64]  # [6] see STATES to FULL
     stamp: NDArray[np.int32]  # [n + 1] scratch: last visit of an nfa state; last item: the clock
-    members: NDArray[np.int32]  # [n] scratch: the set being built
-    stack: NDArray[np.int32]  # [n] scratch
+    seen_item: NDArray[np.int64]  # scratch: open hash table of visited items above the bottom
+    seen_clock: NDArray[np.int32]  # scratch: when they were visited
+    call_head: NDArray[np.int32]  # [rules] scratch: first pending call of each rule
+    call_clock: NDArray[np.int32]  # [rules] scratch: when that was written
+    call_next: NDArray[np.int32]  # scratch: pending calls as linked lists
+    call_pair: NDArray[np.int64]  # scratch: their pairs
+    members: NDArray[np.int64]  # scratch: the set being built
+    stack: NDArray[np.int64]  # scratch
     truth: NDArray[np.int64]  # [64] scratch: operand stack of `kernels.formula`
     queue: NDArray[np.int32]  # [capacity] scratch of searches
     parent: NDArray[np.int32]  # [capacity] scratch of searches

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,18 @@ from numpy.typing import NDArray
 from lmql_like.errors import GrammarError
 from lmql_like.grammars.limits import Limits
 from lmql_like.grammars.slices import SlicedTokens
-from lmql_like.kernels.layouts import OVERFLOW, DfaArrays, NfaArrays, SliceArrays, TrieArrays
-from lmql_like.kernels.subset import initial_state, rehash
+from lmql_like.kernels.layouts import (
+    FRAMES,
+    ITEMS,
+    OVERFLOW,
+    PAIRS,
+    STATES,
+    DfaArrays,
+    NfaArrays,
+    SliceArrays,
+    TrieArrays,
+)
+from lmql_like.kernels.subset import initial_state, rehash, rehash_frames
 from lmql_like.kernels.walk import (
     advance_bytes,
     collect_token_ends,
@@ -23,9 +34,6 @@ from lmql_like.kernels.walk import (
 )
 
 __all__ = ["LazyDfa"]
-
-_FIRST_STATES = 64
-_FIRST_ITEMS = 1024
 
 
 class LazyDfa:
@@ -45,8 +53,18 @@ class LazyDfa:
         self._limits = limits
         self._lock = threading.RLock()
         self._n_classes = int(nfa.class_of_byte.max()) + 1
-        self._dfa = self._allocate(_FIRST_STATES, _FIRST_ITEMS)
-        self._dfa.counts[0] = 1  # state 0 is the dead one
+        has_calls = bool(nfa.call_rule.size)
+        self._room = _Room(
+            states=64,
+            items=1024,
+            frames=64 if has_calls else 1,
+            pairs=256 if has_calls else 1,
+            # Without calls, only as many items as nfa states can be met at once.
+            scratch=(256 if has_calls else 0) + 2 * nfa.component.size + 16,
+        )
+        self._dfa = self._allocate(self._room)
+        self._dfa.counts[STATES] = 1  # state 0 is the dead one
+        self._dfa.counts[FRAMES] = 1  # frame 0 is the bottom
         counts = np.bincount(nfa.class_of_byte[nfa.class_of_byte >= 0], minlength=self._n_classes)
         self._only_byte = np.full(self._n_classes, -1, np.int32)
         for byte in range(256):
@@ -63,7 +81,7 @@ class LazyDfa:
     @property
     def n_states(self) -> int:
         """How many states have been made so far."""
-        return int(self._dfa.counts[0]) - 1
+        return int(self._dfa.counts[STATES]) - 1
 
     @property
     def n_classes(self) -> int:
@@ -176,52 +194,80 @@ class LazyDfa:
             return int(result)
 
     def _grow(self) -> None:
-        """Double whichever arrays are full."""
-        old = self._dfa
-        n_states, n_items = int(old.counts[0]), int(old.counts[1])
-        capacity, items = old.status.size, old.pool.size
-        limits = self._limits
-        if n_states >= capacity:
+        """Double the array that was full."""
+        old, limits = self._dfa, self._limits
+        n_states, n_items, n_frames, n_pairs, _, full = (int(count) for count in old.counts)
+        room = replace(self._room)
+        if full == STATES:
             _check_limit("automaton states", "max_states", limits.max_states, n_states)
-            capacity = min(2 * capacity, limits.max_states + 1)
-        else:
+            room.states = min(2 * room.states, limits.max_states + 1)
+        elif full == ITEMS:
             _check_limit("positions in its states", "max_set_items", limits.max_set_items, n_items)
-            # One set may be as large as the nfa: the pool must take the next, whatever its size.
-            items = max(items, 2 * (n_items + self._nfa.component.size))
-        new = self._allocate(capacity, items)
+            # One set may be as large as the scratch: the pool must take the next one.
+            room.items = max(2 * room.items, n_items + 2 * room.scratch)
+        elif full == FRAMES:
+            _check_limit("frames of rules", "max_frames", limits.max_frames, n_frames)
+            room.frames = 2 * room.frames
+        elif full == PAIRS:
+            _check_limit("callers of rules", "max_set_items", limits.max_set_items, n_pairs)
+            room.pairs = max(2 * room.pairs, n_pairs + room.scratch)
+        else:
+            _check_limit("positions at once", "max_set_items", limits.max_set_items, room.scratch)
+            room.scratch = 2 * room.scratch
+        new = self._allocate(room)
         new.table[:n_states] = old.table[:n_states]
         for name in ("status", "distance", "accepting", "injecting", "stopped"):
             getattr(new, name)[:n_states] = getattr(old, name)[:n_states]
         new.set_start[: n_states + 1] = old.set_start[: n_states + 1]
         new.pool[:n_items] = old.pool[:n_items]
+        new.frame_start[: n_frames + 1] = old.frame_start[: n_frames + 1]
+        new.pairs[:n_pairs] = old.pairs[:n_pairs]
         new.counts[:] = old.counts
-        if new.buckets.size == old.buckets.size:
-            new.buckets[:] = old.buckets
-        else:
-            rehash(new)
-        self._dfa = new
+        rehash(new)
+        rehash_frames(new)
+        self._dfa, self._room = new, room
 
-    def _allocate(self, capacity: int, items: int) -> DfaArrays:
+    def _allocate(self, room: _Room) -> DfaArrays:
         n = self._nfa.component.size
         return DfaArrays(
-            table=np.empty((capacity, self._n_classes), np.int32),
-            status=np.zeros(capacity, np.int8),
-            distance=np.zeros(capacity, np.int32),
-            accepting=np.zeros(capacity, np.int64),
-            injecting=np.zeros(capacity, np.int8),
-            stopped=np.zeros(capacity, np.int8),
-            set_start=np.zeros(capacity + 1, np.int64),
-            pool=np.empty(items, np.int32),
-            buckets=np.zeros(1 << (2 * capacity).bit_length(), np.int32),
-            counts=np.zeros(2, np.int64),
+            table=np.empty((room.states, self._n_classes), np.int32),
+            status=np.zeros(room.states, np.int8),
+            distance=np.zeros(room.states, np.int32),
+            accepting=np.zeros(room.states, np.int64),
+            injecting=np.zeros(room.states, np.int8),
+            stopped=np.zeros(room.states, np.int8),
+            set_start=np.zeros(room.states + 1, np.int64),
+            pool=np.empty(room.items, np.int64),
+            buckets=np.zeros(1 << (2 * room.states).bit_length(), np.int32),
+            frame_start=np.zeros(room.frames + 1, np.int64),
+            pairs=np.empty(room.pairs, np.int64),
+            frame_buckets=np.zeros(1 << (2 * room.frames).bit_length(), np.int32),
+            counts=np.zeros(6, np.int64),
             stamp=np.zeros(n + 1, np.int32),
-            members=np.empty(n + 1, np.int32),
-            stack=np.empty(n + 1, np.int32),
+            seen_item=np.zeros(1 << (4 * room.scratch).bit_length(), np.int64),
+            seen_clock=np.zeros(1 << (4 * room.scratch).bit_length(), np.int32),
+            call_head=np.zeros(self._nfa.rule_first.size, np.int32),
+            call_clock=np.zeros(self._nfa.rule_first.size, np.int32),
+            call_next=np.empty(room.scratch, np.int32),
+            call_pair=np.empty(room.scratch, np.int64),
+            members=np.empty(room.scratch, np.int64),
+            stack=np.empty(room.scratch, np.int64),
             truth=np.zeros(2 * self._nfa.code.size + self._nfa.accept.size + 2, np.int64),
-            queue=np.empty(capacity, np.int32),
-            parent=np.empty(capacity, np.int32),
-            visited=np.zeros(capacity + 1, np.int32),
+            queue=np.empty(room.states, np.int32),
+            parent=np.empty(room.states, np.int32),
+            visited=np.zeros(room.states + 1, np.int32),
         )
+
+
+@dataclass
+class _Room:
+    """How large the arrays are."""
+
+    states: int
+    items: int
+    frames: int
+    pairs: int
+    scratch: int
 
 
 def _check_limit(what: str, name: str, limit: int, used: int) -> None:

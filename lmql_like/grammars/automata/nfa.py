@@ -21,12 +21,13 @@ from lmql_like.grammars.regex.nodes import (
     Choice,
     Concat,
     Node,
+    Reference,
     Repeat,
 )
 from lmql_like.grammars.utf8 import utf8_automaton
 from lmql_like.source import Span
 
-__all__ = ["Component", "NfaBuilder", "NfaGraph"]
+__all__ = ["Component", "Network", "NfaBuilder", "NfaGraph"]
 
 _SMALL = 200  # items; below this, plain Python is faster than arrays
 
@@ -47,23 +48,60 @@ class NfaGraph:
     component_of: NDArray[np.int32]  # [n_states]
     edges: NDArray[np.int32]  # [n, 4] source, first byte, last byte, target
     jumps: NDArray[np.int32]  # [n, 2] source, target
+    calls: NDArray[np.int32]  # [n, 3] source, rule, return state
+    rule_starts: NDArray[np.int32]  # first state of each rule
+    rule_ends: NDArray[np.int32]  # states in which a rule ends
+
+
+@dataclass(frozen=True)
+class Network:
+    """A grammar's automata, joined by calls; states count from 0.
+
+    Attributes:
+        n_states: how many there are.
+        edges: (source, first byte, last byte, target).
+        jumps: (source, target).
+        calls: (source, rule, return state).
+        rule_starts: first state of each rule; a rule stands before those it begins with.
+        rule_ends: states in which a rule ends.
+        start: where whole texts begin.
+        accept: where they end.
+    """
+
+    n_states: int
+    edges: tuple[tuple[int, int, int, int], ...]
+    jumps: tuple[tuple[int, int], ...]
+    calls: tuple[tuple[int, int, int], ...]
+    rule_starts: tuple[int, ...]
+    rule_ends: tuple[int, ...]
+    start: int
+    accept: int
 
 
 class NfaBuilder:
-    """Collects the components of one constraint.
+    """Collects the components of one constraint, or the rules of one grammar.
 
     Args:
         limits: `max_nfa_states`; over it, `GrammarError` G202 names the repeat at fault.
+        nullable: names of rules that match the empty text.
+
+    Attributes:
+        references: columns (source, rule's name, target) of the references to rules.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, nullable: frozenset[str] = frozenset()) -> None:
         self._limits = limits
+        self._nullable = nullable
+        self.references: tuple[list[int], list[str], list[int]] = ([], [], [])
         self._n_states = 0
         self._components: list[Component] = []
         self._first_state: list[int] = []
         # Columns of plain ints: copies of a repeat extend them by whole arrays.
         self._edges: tuple[list[int], ...] = ([], [], [], [])
         self._jumps: tuple[list[int], ...] = ([], [])
+        self._calls: list[tuple[int, int, int]] = []
+        self._rule_starts: list[int] = []
+        self._rule_ends: list[int] = []
 
     def add(self, node: Node) -> int:
         """Add a component that matches a node; return its number."""
@@ -82,7 +120,47 @@ class NfaBuilder:
             component_of=np.cumsum(first, dtype=np.int32),
             edges=np.array(self._edges, np.int32).T,
             jumps=np.array(self._jumps, np.int32).T,
+            calls=np.array(self._calls, np.int32).reshape(-1, 3),
+            rule_starts=np.array(self._rule_starts, np.int32),
+            rule_ends=np.array(self._rule_ends, np.int32),
         )
+
+    @property
+    def edges(self) -> list[tuple[int, int, int, int]]:
+        """(source, first byte, last byte, target) of all edges so far."""
+        return list(zip(*self._edges, strict=True))  # type: ignore[arg-type]
+
+    @property
+    def jumps(self) -> list[tuple[int, int]]:
+        """(source, target) of all empty moves so far."""
+        return list(zip(*self._jumps, strict=True))  # type: ignore[arg-type]
+
+    @property
+    def components(self) -> list[Component]:
+        """The components so far."""
+        return list(self._components)
+
+    @property
+    def n_states(self) -> int:
+        """How many states there are so far."""
+        return self._n_states
+
+    def add_network(self, network: Network) -> int:
+        """Add a grammar as a component; return its number."""
+        offset = self._n_states
+        self._reserve(network.n_states, None)
+        self._first_state.append(offset)
+        self._n_states += network.n_states
+        for source, low, high, target in network.edges:
+            self._edge(source + offset, low, high, target + offset)
+        for source, target in network.jumps:
+            self._jump(source + offset, target + offset)
+        first_rule = len(self._rule_starts)
+        self._calls += [(s + offset, r + first_rule, t + offset) for s, r, t in network.calls]
+        self._rule_starts += [state + offset for state in network.rule_starts]
+        self._rule_ends += [state + offset for state in network.rule_ends]
+        self._components.append(Component(network.start + offset, network.accept + offset))
+        return len(self._components) - 1
 
     def _state(self, span: Span | None = None) -> int:
         self._reserve(1, span)
@@ -110,6 +188,11 @@ class NfaBuilder:
         """Add states and edges so that `node` leads from start to end."""
         if isinstance(node, CharSet):
             self._emit_set(node, start, end)
+        elif isinstance(node, Reference):
+            for column, value in zip(self.references, (start, node.name, end), strict=True):
+                column.append(value)  # type: ignore[arg-type]
+            if node.name in self._nullable:
+                self._jump(start, end)
         elif isinstance(node, AnyByte):
             self._edge(start, 0, 255, end)
         elif isinstance(node, Concat):
@@ -178,6 +261,7 @@ class NfaBuilder:
         fresh = self._state(node.span)  # a state of its own: copies must not share `start`
         self._jump(start, fresh)
         first_edge, first_jump = len(self._edges[0]), len(self._jumps[0])
+        first_reference = len(self.references[0])
         behind = self._state(node.span)
         self._emit(node.item, fresh, behind)
         if exit_to >= 0:
@@ -191,6 +275,9 @@ class NfaBuilder:
             high.extend(high[first_edge:] * (count - 1))
             columns = [(c, first_edge) for c in (self._edges[0], self._edges[3])]
             columns += [(c, first_jump) for c in self._jumps]
+            sources, names, targets = self.references
+            columns += [(c, first_reference) for c in (sources, targets)]
+            names.extend(names[first_reference:] * (count - 1))
             for column, first in columns:
                 column.extend(_renumber(column[first:], count, size, (fresh, behind, exit_to)))
         return behind + (count - 1) * size
