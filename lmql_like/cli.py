@@ -18,8 +18,10 @@ import click
 
 from lmql_like import __version__
 from lmql_like.errors import CODES, LmqlLikeError, ModelError, QueryError, did_you_mean
+from lmql_like.files import read_text
 
 if TYPE_CHECKING:
+    from lmql_like.grammars import Automaton
     from lmql_like.language.program import Program
     from lmql_like.runtime.model import LanguageModel
     from lmql_like.runtime.results import Result
@@ -105,7 +107,6 @@ def run(
 
 
 def _compile(file: str | None, code: str | None) -> Program:
-    from lmql_like.dsl import read_query_file
     from lmql_like.language.compiler import compile_query
 
     if (file is None) == (code is None):
@@ -114,7 +115,7 @@ def _compile(file: str | None, code: str | None) -> Program:
         return compile_query(code, name="<command line>")
     if file == "-":
         return compile_query(sys.stdin.read(), name="<stdin>")
-    return compile_query(read_query_file(cast("str", file)), name=cast("str", file))
+    return compile_query(read_text(cast("str", file), "the query file"), name=cast("str", file))
 
 
 def _arguments(program: Program, args: Sequence[str]) -> dict[str, Any]:
@@ -296,17 +297,48 @@ def explain(code: str) -> None:
 
 
 @main.command()
-@click.option("--regex", required=True, metavar="R", help="The pattern the text must match.")
+@click.option("--regex", metavar="R", help="A pattern that the text must match.")
+@click.option("--grammar", metavar="FILE", help="A grammar that the text must follow.")
+@click.option(
+    "--syntax",
+    type=click.Choice(["lark", "gbnf", "ebnf"]),
+    help="Of the grammar; default: by the file's ending, else Lark's.",
+)
+@click.option("--start", metavar="RULE", help="The grammar's rule for whole texts.")
 @click.option("--text", default="", metavar="T", help="The text so far.")
 @click.option("--tokenizer", metavar="PATH", help="A tokenizer folder; default: the embedded one.")
 @click.option("--limit", default=20, show_default=True, help="How many tokens to list.")
 @_reports_errors
-def mask(regex: str, text: str, tokenizer: str | None, limit: int) -> None:
-    """Show what may follow a text under a pattern: in bytes, and in tokens of a vocabulary."""
+def mask(
+    regex: str | None,
+    grammar: str | None,
+    syntax: str | None,
+    start: str | None,
+    text: str,
+    tokenizer: str | None,
+    limit: int,
+) -> None:
+    """Show what may follow a text, in bytes and in tokens of a vocabulary.
+
+    Grammars are read without a lexer: every way to match the text counts.
+    """
     from rich.console import Console
 
     from lmql_like.mask_report import make_report, print_report
 
-    report = make_report(regex, text, tokenizer)
+    if (regex is None) == (grammar is None):
+        raise click.UsageError("give a constraint: --regex R or --grammar FILE")
+
+    def compile_constraint() -> Automaton:
+        from lmql_like.grammars import compile_grammar, compile_regex
+
+        if grammar is None:
+            return compile_regex(cast("str", regex))
+        ending = Path(grammar).suffix.removeprefix(".")
+        chosen = syntax or (ending if ending in ("gbnf", "ebnf") else "lark")
+        source = read_text(grammar, "the grammar file")
+        return compile_grammar(source, start=start, syntax=chosen, lexing="scannerless")
+
+    report = make_report(compile_constraint, text, tokenizer)
     print_report(report, Console(), limit=limit)
     sys.exit(COMPLETE if report.is_prefix else INCOMPLETE)

@@ -31,6 +31,7 @@ from types import FrameType, FunctionType
 from typing import Any, cast, overload
 
 from lmql_like.errors import QueryError
+from lmql_like.files import read_text
 from lmql_like.language.compiler import compile_query
 from lmql_like.language.parameters import MISSING, Parameter
 from lmql_like.language.program import Program
@@ -107,22 +108,9 @@ def run_file(path: str | Path, **options: Any) -> Result:
     """Run a query file; options, result and errors as of `run`.
 
     Raises:
-        QueryError: Q001 if the file cannot be read, and as `run`.
+        QueryError: Q007 if the file cannot be read, and as `run`.
     """
-    return _run_text(read_query_file(path), str(path), options)
-
-
-def read_query_file(path: str | Path) -> str:
-    """Return the text of a query file.
-
-    Raises:
-        QueryError: Q007.
-    """
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise QueryError("Q007", f"the query file '{path}' cannot be read: {reason}") from error
+    return _run_text(read_text(path, "the query file"), str(path), options)
 
 
 def _run_text(text: str, name: str, options: dict[str, Any]) -> Result:

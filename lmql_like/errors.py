@@ -37,7 +37,7 @@ CODES: dict[str, str] = {
     "Q004": "a line is indented to no open block",
     "Q005": "Python cannot read a statement or an expression",
     "Q006": "something stands behind a complete statement",
-    "Q007": "the query file cannot be read",
+    "Q007": "a query or grammar file cannot be read",
     "Q008": "there is no such error code",
     "Q010": "a bracket or brace of a prompt string is never closed",
     "Q011": "a single closing bracket or brace in a prompt string",
@@ -93,6 +93,7 @@ CODES: dict[str, str] = {
     "G102": "the pattern uses a feature outside the dialect",
     "G103": "a stop phrase is empty",
     "G104": "STOPS_AT or STOPS_BEFORE stands where it cannot be enforced",
+    "G105": "a grammar is combined with other conditions",
     # G2: limits
     "G201": "the constraint needs more automaton states than the limit allows",
     "G202": "the pattern writes out to more states than the limit allows",

@@ -1,8 +1,9 @@
-"""What may follow a text under a pattern, for people to look at."""
+"""What may follow a text under a constraint, for people to look at."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lmql_like.errors import ModelError
-from lmql_like.grammars import TokenMasker, Vocabulary, compile_regex
+from lmql_like.grammars import Automaton, TokenMasker, Vocabulary, compile_regex
 
 __all__ = ["MaskReport", "make_report", "print_report"]
 
@@ -29,7 +30,7 @@ class MaskReport:
         tokens: (id, bytes) of the tokens that may follow.
         vocabulary_size: tokens there are.
         n_states: automaton states made for this.
-        first_mask_ms: milliseconds from the pattern to the mask.
+        first_mask_ms: milliseconds from the constraint to the mask.
         warm_mask_us: microseconds of the same mask asked for again.
     """
 
@@ -44,16 +45,18 @@ class MaskReport:
     warm_mask_us: float
 
 
-def make_report(regex: str, text: str, tokenizer: str | None) -> MaskReport:
+def make_report(
+    compile_constraint: Callable[[], Automaton], text: str, tokenizer: str | None
+) -> MaskReport:
     """Compute the mask behind a text.
 
     Args:
-        regex: the pattern.
+        compile_constraint: returns the compiled pattern or grammar; its time counts.
         text: the text so far.
         tokenizer: a tokenizer folder, None for the embedded model's.
 
     Raises:
-        GrammarError: the pattern or the tokenizer cannot be used.
+        GrammarError: the constraint or the tokenizer cannot be used.
         ModelError: M105 where the folder holds no fast tokenizer.
     """
     vocabulary = load_vocabulary(tokenizer)
@@ -61,7 +64,7 @@ def make_report(regex: str, text: str, tokenizer: str | None) -> MaskReport:
     warmup = TokenMasker(compile_regex("[a-z]+"), vocabulary)
     warmup.fill_bitmask(warmup.start() or warmup.END, row)  # tries and kernels are not timed
     begin = time.perf_counter()
-    masker = TokenMasker(compile_regex(regex), vocabulary)
+    masker = TokenMasker(compile_constraint(), vocabulary)
     state = masker.start()
     state = (
         None

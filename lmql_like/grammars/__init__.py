@@ -11,7 +11,12 @@ masker.is_accepting(state)
 from __future__ import annotations
 
 from lmql_like.grammars.automaton import Automaton
-from lmql_like.grammars.compiler import compile_choice, compile_formula, compile_regex
+from lmql_like.grammars.compiler import (
+    compile_choice,
+    compile_formula,
+    compile_grammar,
+    compile_regex,
+)
 from lmql_like.grammars.formulas import Formula
 from lmql_like.grammars.limits import DEFAULT_LIMITS, Limits
 from lmql_like.grammars.masker import TokenMasker
@@ -26,5 +31,6 @@ __all__ = [
     "Vocabulary",
     "compile_choice",
     "compile_formula",
+    "compile_grammar",
     "compile_regex",
 ]

@@ -260,7 +260,7 @@ def _distances(
     usable = np.zeros(len(graph.calls), np.bool_)
     while True:
         calls = graph.calls[usable]
-        distance = distances_to(
+        distance: NDArray[np.int32] = distances_to(
             n,
             np.concatenate([*sources, calls[:, 0]]),
             np.concatenate([*targets, calls[:, 2]]),

@@ -23,6 +23,8 @@ from collections.abc import Iterable
 from lmql_like.errors import GrammarError
 from lmql_like.grammars.automata.nfa import NfaBuilder
 from lmql_like.grammars.automaton import Automaton, Program, Rule
+from lmql_like.grammars.cfg.network import build_network
+from lmql_like.grammars.cfg.reader import read_grammar
 from lmql_like.grammars.formulas import (
     And,
     Constant,
@@ -38,7 +40,6 @@ from lmql_like.grammars.formulas import (
     matches,
     one_of,
 )
-from lmql_like.grammars.cfg.network import build_network
 from lmql_like.grammars.limits import DEFAULT_LIMITS, Limits
 from lmql_like.grammars.regex.nodes import ANY_TEXT, Concat, Node
 from lmql_like.kernels import formula as ops
@@ -48,7 +49,7 @@ from lmql_like.source import Source
 _MOST_RULES = 60  # they are bits of one word in the kernel
 _MOST_COUNT_BOUNDS = 60  # the ranges between them, too
 
-__all__ = ["compile_choice", "compile_formula", "compile_regex"]
+__all__ = ["compile_choice", "compile_formula", "compile_grammar", "compile_regex"]
 
 
 def compile_regex(pattern: str, *, flags: int = 0, limits: Limits = DEFAULT_LIMITS) -> Automaton:
@@ -64,6 +65,34 @@ def compile_regex(pattern: str, *, flags: int = 0, limits: Limits = DEFAULT_LIMI
         GrammarError: G101 not a pattern, G102 outside the dialect, G201 to G203 over a limit.
     """
     return compile_formula(matches(pattern, flags), limits=limits)
+
+
+def compile_grammar(
+    text: str,
+    *,
+    start: str | None = None,
+    syntax: str = "lark",
+    lexing: str = "lexed",
+    limits: Limits = DEFAULT_LIMITS,
+) -> Automaton:
+    """Return the automaton of the sentences of a context-free grammar.
+
+    Any grammar will do: ambiguous, left-recursive, nullable and cyclic ones too.
+
+    Args:
+        text: the grammar.
+        start: the rule that whole texts match; by default "start" in Lark's syntax and
+            "root" in the others.
+        syntax: "lark", "gbnf" (llama.cpp) or "ebnf" (XGrammar).
+        lexing: "scannerless", every way to match the text counts; "lexed", maximal munch
+            as Lark's own parsers read it, is not supported yet and refused.
+        limits: bounds, see `Limits`.
+
+    Raises:
+        GrammarError: G4 for the grammar, G1 for a pattern in it, G2 over a limit.
+    """
+    grammar = read_grammar(text, start=start, syntax=syntax, lexing=lexing, limits=limits)
+    return compile_formula(Derives(grammar), limits=limits)
 
 
 def compile_choice(texts: Iterable[str], *, limits: Limits = DEFAULT_LIMITS) -> Automaton:

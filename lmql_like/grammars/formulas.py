@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from lmql_like.errors import GrammarError
-from lmql_like.grammars.regex.charsets import ALL_CHARACTERS
 from lmql_like.grammars.cfg.rules import RuleSet
+from lmql_like.grammars.regex.charsets import ALL_CHARACTERS
 from lmql_like.grammars.regex.nodes import (
     ANY_TEXT,
     AnyByte,

@@ -21,7 +21,7 @@ class Limits:
         max_frames: calls of a grammar's rules inside rules, all that were ever met.
     """
 
-    max_nesting: int = 200
+    max_nesting: int = 100
     max_nfa_states: int = 1_000_000
     max_states: int = 200_000
     max_set_items: int = 50_000_000

@@ -14,6 +14,7 @@ import numpy as np
 from numba import njit
 
 from lmql_like.kernels.formula import evaluate, evaluate_possible
+from lmql_like.kernels.items import add_closure, enter_calls, kill_component, set_hash, sort
 from lmql_like.kernels.layouts import (
     DEAD,
     FRAMES,
@@ -21,7 +22,6 @@ from lmql_like.kernels.layouts import (
     ITEMS,
     LIVE,
     OVERFLOW,
-    PAIRS,
     SCRATCH,
     STATES,
     UNKNOWN,
@@ -29,224 +29,18 @@ from lmql_like.kernels.layouts import (
     NfaArrays,
 )
 
-__all__ = ["INJECT", "STOP_AFTER", "initial_state", "is_live", "rehash", "rehash_frames", "successor"]
+__all__ = [
+    "INJECT",
+    "STOP_AFTER",
+    "initial_state",
+    "is_live",
+    "rehash",
+    "rehash_frames",
+    "successor",
+]
 
 STOP_AFTER = 0  # rule: where the program holds and the component accepts, the hole ends
 INJECT = 1  # rule: where the program holds, the component may start here
-
-
-@njit(cache=True, nogil=True)
-def _sort(items: np.ndarray) -> None:
-    """Sort in place, by Shell's method (CACM 1959) with Knuth's gaps: quick to compile."""
-    for gap in (29524, 9841, 3280, 1093, 364, 121, 40, 13, 4, 1):
-        for i in range(gap, items.size):
-            item = items[i]
-            j = i
-            while j >= gap and items[j - gap] > item:
-                items[j] = items[j - gap]
-                j -= gap
-            items[j] = item
-
-
-@njit(cache=True, nogil=True)
-def _set_hash(members: np.ndarray, size: int, seed: int) -> np.int64:
-    """Return a non-negative hash of the first `size` members and a seed."""
-    value = np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x2545F4914F6CDD1D)
-    for i in range(size):
-        value = (value ^ np.uint64(members[i])) * np.uint64(0xFF51AFD7ED558CCD)
-        value ^= value >> np.uint64(32)
-    return np.int64(value & np.uint64(0x7FFFFFFFFFFFFFFF))
-
-
-@njit(cache=True, nogil=True)
-def _is_new(dfa: DfaArrays, state: int, frame: int, clock: int) -> int:
-    """Mark an item as visited: 1 it was not yet, 0 it was, or OVERFLOW."""
-    if frame == 0:
-        if dfa.stamp[state] == clock:
-            return 0
-        dfa.stamp[state] = clock
-        return 1
-    item = frame << 32 | state
-    mask = dfa.seen_item.size - 1
-    bucket = (item * 0x9E3779B97F4A7C1 >> 20) & mask
-    for _ in range(32):
-        if dfa.seen_clock[bucket] != clock:
-            dfa.seen_clock[bucket] = clock
-            dfa.seen_item[bucket] = item
-            return 1
-        if dfa.seen_item[bucket] == item:
-            return 0
-        bucket = (bucket + 1) & mask
-    dfa.counts[FULL] = SCRATCH
-    return OVERFLOW
-
-
-@njit(cache=True, nogil=True)
-def _note_call(dfa: DfaArrays, rule: int, pair: int, clock: int) -> int:
-    """Note one pair of a rule's frame to be; return 0 or OVERFLOW."""
-    entry = dfa.counts[SCRATCH]
-    if entry == dfa.call_pair.size:
-        dfa.counts[FULL] = SCRATCH
-        return OVERFLOW
-    dfa.call_pair[entry] = pair
-    dfa.call_next[entry] = dfa.call_head[rule] if dfa.call_clock[rule] == clock else -1
-    dfa.call_head[rule] = entry
-    dfa.call_clock[rule] = clock
-    dfa.counts[SCRATCH] = entry + 1
-    return 0
-
-
-@njit(cache=True, nogil=True)
-def _note_calls(nfa: NfaArrays, dfa: DfaArrays, state: int, frame: int, clock: int) -> int:
-    """Note the calls that an item makes; return 0 or OVERFLOW."""
-    for i in range(nfa.call_start[state], nfa.call_start[state + 1]):
-        rule = np.int64(nfa.call_rule[i])
-        if frame and nfa.call_tail[i]:
-            # The last thing its rule does: it answers its caller's callers, and no one else.
-            for k in range(dfa.frame_start[frame], dfa.frame_start[frame + 1]):
-                if _note_call(dfa, rule, dfa.pairs[k], clock) == OVERFLOW:
-                    return OVERFLOW
-        elif (
-            _note_call(dfa, rule, frame << 32 | np.int64(nfa.call_return[i]), clock) == OVERFLOW
-        ):
-            return OVERFLOW
-    return 0
-
-
-@njit(cache=True, nogil=True)
-def _add_closure(
-    nfa: NfaArrays, dfa: DfaArrays, state: int, frame: int, clock: int, size: int
-) -> int:
-    """Add an item and all it reaches by empty moves and by rules that end to `members`.
-
-    Calls are only noted; `_enter_calls` makes their frames when all of them are known.
-
-    Returns:
-        The new number of members, or OVERFLOW.
-    """
-    fresh = _is_new(dfa, state, frame, clock)
-    if fresh != 1:
-        return size if fresh == 0 else OVERFLOW
-    stack = dfa.stack
-    stack[0] = frame << 32 | state
-    top = 1
-    while top:
-        top -= 1
-        current, frame = stack[top] & 0xFFFFFFFF, stack[top] >> 32
-        first_jump, last_jump = nfa.jump_start[current], nfa.jump_start[current + 1]
-        first_pair, last_pair = np.int64(0), np.int64(0)
-        if frame and nfa.rule_end[current]:
-            first_pair, last_pair = dfa.frame_start[frame], dfa.frame_start[frame + 1]
-        room = last_jump - first_jump + last_pair - first_pair
-        if size == dfa.members.size or top + room > stack.size:
-            dfa.counts[FULL] = SCRATCH
-            return OVERFLOW
-        # Only items with edges and accepting ones tell two sets apart.
-        if nfa.edge_start[current + 1] > nfa.edge_start[current] or (
-            frame == 0 and nfa.accept[nfa.component[current]] == current
-        ):
-            dfa.members[size] = frame << 32 | current
-            size += 1
-        if nfa.call_start[current + 1] > nfa.call_start[current]:
-            if _note_calls(nfa, dfa, current, frame, clock) == OVERFLOW:
-                return OVERFLOW
-        for i in range(first_jump, last_jump):
-            target = np.int64(nfa.jump_to[i])
-            fresh = _is_new(dfa, target, frame, clock)
-            if fresh == OVERFLOW:
-                return OVERFLOW
-            if fresh:
-                stack[top] = frame << 32 | target
-                top += 1
-        for i in range(first_pair, last_pair):
-            pair = dfa.pairs[i]
-            fresh = _is_new(dfa, pair & 0xFFFFFFFF, pair >> 32, clock)
-            if fresh == OVERFLOW:
-                return OVERFLOW
-            if fresh:
-                stack[top] = pair
-                top += 1
-    return size
-
-
-@njit(cache=True, nogil=True)
-def _frame(dfa: DfaArrays, pairs: np.ndarray) -> int:
-    """Return the frame of some pairs, made if it is new, or OVERFLOW; sorts the pairs."""
-    _sort(pairs)
-    size = 0
-    for i in range(pairs.size):
-        if size == 0 or pairs[i] != pairs[size - 1]:
-            pairs[size] = pairs[i]
-            size += 1
-    mask = dfa.frame_buckets.size - 1
-    bucket = _set_hash(pairs, size, 0) & mask
-    while dfa.frame_buckets[bucket]:
-        frame = np.int64(dfa.frame_buckets[bucket])
-        begin = dfa.frame_start[frame]
-        if dfa.frame_start[frame + 1] - begin == size:
-            same = True
-            for i in range(size):
-                if dfa.pairs[begin + i] != pairs[i]:
-                    same = False
-                    break
-            if same:
-                return frame
-        bucket = (bucket + 1) & mask
-    frame, used = dfa.counts[FRAMES], dfa.counts[PAIRS]
-    if frame + 1 >= dfa.frame_start.size or used + size > dfa.pairs.size:
-        dfa.counts[FULL] = FRAMES if frame + 1 >= dfa.frame_start.size else PAIRS
-        return OVERFLOW
-    dfa.frame_buckets[bucket] = frame
-    for i in range(size):
-        dfa.pairs[used + i] = pairs[i]
-    dfa.frame_start[frame + 1] = used + size
-    dfa.counts[FRAMES] = frame + 1
-    dfa.counts[PAIRS] = used + size
-    return frame
-
-
-@njit(cache=True, nogil=True)
-def _enter_calls(nfa: NfaArrays, dfa: DfaArrays, clock: int, size: int) -> int:
-    """Add the first items of all rules called from `members`; the new size, or OVERFLOW.
-
-    Rules come in an order in which each stands before those it begins with, and none
-    ends without a byte, so each frame is complete when its turn comes.
-    """
-    if dfa.counts[SCRATCH] == 0:
-        return size
-    for rule in range(nfa.rule_first.size):
-        if dfa.call_clock[rule] != clock:
-            continue
-        found = 0
-        entry = dfa.call_head[rule]
-        while entry >= 0:
-            if found == dfa.stack.size:
-                dfa.counts[FULL] = SCRATCH
-                return OVERFLOW
-            dfa.stack[found] = dfa.call_pair[entry]
-            found += 1
-            entry = dfa.call_next[entry]
-        frame = _frame(dfa, dfa.stack[:found])
-        if frame == OVERFLOW:
-            return OVERFLOW
-        size = _add_closure(nfa, dfa, np.int64(nfa.rule_first[rule]), frame, clock, size)
-        if size == OVERFLOW:
-            return OVERFLOW
-    return size
-
-
-@njit(cache=True, nogil=True)
-def _kill_component(nfa: NfaArrays, dfa: DfaArrays, component: int, clock: int, size: int) -> int:
-    """Remove a component's items from `members`; return the new size."""
-    kept = 0
-    for i in range(size):
-        state = dfa.members[i] & 0xFFFFFFFF
-        if nfa.component[state] == component:
-            dfa.stamp[state] = clock - 1
-        else:
-            dfa.members[kept] = dfa.members[i]
-            kept += 1
-    return kept
 
 
 @njit(cache=True, nogil=True)
@@ -272,7 +66,7 @@ def _intern(nfa: NfaArrays, dfa: DfaArrays, size: int, clock: int) -> int:
             nfa, np.int64(nfa.rule_program[rule]), dfa.stamp, clock, dfa.truth
         ):
             injecting = 1
-            size = _add_closure(nfa, dfa, np.int64(nfa.rule_start[rule]), np.int64(0), clock, size)
+            size = add_closure(nfa, dfa, np.int64(nfa.rule_start[rule]), np.int64(0), clock, size)
             if size == OVERFLOW:
                 return OVERFLOW
     accepting = evaluate(nfa, np.int64(0), dfa.stamp, clock, dfa.truth)
@@ -285,8 +79,8 @@ def _intern(nfa: NfaArrays, dfa: DfaArrays, size: int, clock: int) -> int:
         # Every rule saw the whole set above; only now what the fired ones kill goes.
         if fired >> rule & 1:
             if nfa.rule_kind[rule] == INJECT:
-                size = _kill_component(nfa, dfa, np.int64(nfa.rule_component[rule]), clock, size)
-            size = _kill_component(nfa, dfa, np.int64(nfa.rule_alive[rule]), clock, size)
+                size = kill_component(nfa, dfa, np.int64(nfa.rule_component[rule]), clock, size)
+            size = kill_component(nfa, dfa, np.int64(nfa.rule_alive[rule]), clock, size)
     if accepting == 0:
         alive = dfa.truth[dfa.truth.size - nfa.accept.size :]
         alive[:] = 0
@@ -325,9 +119,9 @@ def _find_or_add(
 ) -> int:
     """Look the set in `members` up in the hash table; add it if it is new."""
     members = dfa.members[:size]
-    _sort(members)
+    sort(members)
     mask = dfa.buckets.size - 1
-    bucket = _set_hash(members, size, accepting * 4 + injecting * 2 + stopped) & mask
+    bucket = set_hash(members, size, accepting * 4 + injecting * 2 + stopped) & mask
     while dfa.buckets[bucket]:
         state = np.int64(dfa.buckets[bucket])
         begin = dfa.set_start[state]
@@ -372,7 +166,7 @@ def rehash(dfa: DfaArrays) -> None:
     for state in range(1, dfa.counts[0]):
         begin, end = dfa.set_start[state], dfa.set_start[state + 1]
         seed = dfa.accepting[state] * 4 + dfa.injecting[state] * 2 + dfa.stopped[state]
-        bucket = _set_hash(dfa.pool[begin:end], end - begin, seed) & mask
+        bucket = set_hash(dfa.pool[begin:end], end - begin, seed) & mask
         while dfa.buckets[bucket]:
             bucket = (bucket + 1) & mask
         dfa.buckets[bucket] = state
@@ -384,7 +178,7 @@ def rehash_frames(dfa: DfaArrays) -> None:
     mask = dfa.frame_buckets.size - 1
     for frame in range(1, dfa.counts[FRAMES]):
         begin, end = dfa.frame_start[frame], dfa.frame_start[frame + 1]
-        bucket = _set_hash(dfa.pairs[begin:end], end - begin, 0) & mask
+        bucket = set_hash(dfa.pairs[begin:end], end - begin, 0) & mask
         while dfa.frame_buckets[bucket]:
             bucket = (bucket + 1) & mask
         dfa.frame_buckets[bucket] = frame
@@ -405,10 +199,10 @@ def initial_state(nfa: NfaArrays, dfa: DfaArrays) -> int:
     clock = _tick(dfa)
     size = 0
     for i in range(nfa.starts.size):
-        size = _add_closure(nfa, dfa, np.int64(nfa.starts[i]), np.int64(0), clock, size)
+        size = add_closure(nfa, dfa, np.int64(nfa.starts[i]), np.int64(0), clock, size)
         if size == OVERFLOW:
             return OVERFLOW
-    size = _enter_calls(nfa, dfa, clock, size)
+    size = enter_calls(nfa, dfa, clock, size)
     if size == OVERFLOW:
         return OVERFLOW
     state = _intern(nfa, dfa, size, clock)
@@ -441,10 +235,10 @@ def _build(nfa: NfaArrays, dfa: DfaArrays, state: int, symbol: int) -> int:
             else:
                 first = max(first, low)
                 last = min(last, high)
-                size = _add_closure(nfa, dfa, np.int64(nfa.edge_to[edge]), frame, clock, size)
+                size = add_closure(nfa, dfa, np.int64(nfa.edge_to[edge]), frame, clock, size)
                 if size == OVERFLOW:
                     return OVERFLOW
-    size = _enter_calls(nfa, dfa, clock, size)
+    size = enter_calls(nfa, dfa, clock, size)
     if size == OVERFLOW:
         return OVERFLOW
     target = _intern(nfa, dfa, size, clock)

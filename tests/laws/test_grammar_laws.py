@@ -56,7 +56,9 @@ def test_the_naive_twin_agrees_with_lark(grammar, text):
         return
     lines = []
     for name, options in good.items():
-        shown = [" ".join(f'"{s.decode()}"' if isinstance(s, bytes) else s for s in o) for o in options]
+        shown = [
+            " ".join(f'"{s.decode()}"' if isinstance(s, bytes) else s for s in o) for o in options
+        ]
         lines.append(f"{name}: " + " | ".join(dict.fromkeys(shown)))
     try:
         parser = Lark("\n".join(lines), start="s", parser="earley", ambiguity="forest")

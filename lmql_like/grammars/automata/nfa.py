@@ -128,12 +128,12 @@ class NfaBuilder:
     @property
     def edges(self) -> list[tuple[int, int, int, int]]:
         """(source, first byte, last byte, target) of all edges so far."""
-        return list(zip(*self._edges, strict=True))  # type: ignore[arg-type]
+        return list(zip(*self._edges, strict=True))
 
     @property
     def jumps(self) -> list[tuple[int, int]]:
         """(source, target) of all empty moves so far."""
-        return list(zip(*self._jumps, strict=True))  # type: ignore[arg-type]
+        return list(zip(*self._jumps, strict=True))
 
     @property
     def components(self) -> list[Component]:
@@ -189,8 +189,10 @@ class NfaBuilder:
         if isinstance(node, CharSet):
             self._emit_set(node, start, end)
         elif isinstance(node, Reference):
-            for column, value in zip(self.references, (start, node.name, end), strict=True):
-                column.append(value)  # type: ignore[arg-type]
+            sources, names, targets = self.references
+            sources.append(start)
+            names.append(node.name)
+            targets.append(end)
             if node.name in self._nullable:
                 self._jump(start, end)
         elif isinstance(node, AnyByte):

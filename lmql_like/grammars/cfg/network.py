@@ -293,7 +293,7 @@ class _Graph:
 
     def finish(self, start: int, accept: int) -> Network:
         """Return the network; a rule stands before those it begins with."""
-        order: TopologicalSorter[str] = TopologicalSorter({name: () for name in self.begin})
+        order: TopologicalSorter[str] = TopologicalSorter(dict.fromkeys(self.begin, ()))
         for name in self.begin:
             for callee in self.begins_with(name):
                 order.add(callee, name)

@@ -71,7 +71,7 @@ ERRORS = [
     ("G403", (3, 1), "'a' is defined twice", 'start: a\na: "x"\na: "y"'),
     ("G404", (1, 1), "found no rules at all", ""),
     ("G404", (1, 1), "expected the start rule 'start'", 'stat: "a"'),
-    ("G405", (1, 208), "more than 200 groups", "start: " + "(" * 10_000),
+    ("G405", (1, 108), "more than 100 groups", "start: " + "(" * 10_000),
     ("G405", (1, 8), "more than 1000 rules", 'start: x{"a"}\nx{y}: y x{z{y}}\nz{q}: q q'),
     ("G406", (1, 10), "declares 'FOO'", "%declare FOO\nstart: FOO"),
     ("G406", (1, 1), "imports 'secret.lark'", "%import .secret (A)\nstart: A"),
