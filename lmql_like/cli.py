@@ -204,14 +204,14 @@ class _Printer:
         """Print what the stream could not: other results, values, how each ended."""
         if self._lane_zero and not self._lane_zero.endswith("\n"):
             click.echo()
-        many = len(results) > 1
         for number, result in enumerate(results, start=1):
-            if many:
-                click.secho(f"-- {number}  log p {result.logprob:.3f}", fg="yellow")
-            if many and (number > 1 or result.text != self._lane_zero):
+            if number > 1 or result.text != self._lane_zero:
                 click.echo(result.text, nl=not result.text.endswith("\n"))
             if result.value is not None:
                 click.echo(f"=> {result.value!r}")
+            if len(results) > 1:
+                rank = f"-- {number} of {len(results)}, log p {result.logprob:.3f}"
+                click.secho(rank, fg="yellow")
             if result.status != "complete":
                 click.secho(f"-- {result.status}: {_REASONS[result.status]}", fg="red", err=True)
 
