@@ -190,7 +190,6 @@ class _Printer:
 
     def __init__(self) -> None:
         self._lane_zero = ""
-        self._open = False
 
     def show(self, event: TextEvent) -> None:
         """Print a piece of the first result's text."""
