@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -55,7 +56,7 @@ class Result:
         value: what the program returned, else None.
         logprob: sum of the log-probabilities of the hole tokens, in nats: the model's
             own, before masking, at temperature 1. Ends of holes and stop phrases count
-            where the model was asked, tokens of literal text do not.
+            where the model was asked, tokens of literal text do not. NaN for an error.
         status: "complete"; "truncated" at a length limit; "dead-end" where nothing could
             satisfy a hole's constraints; "error" where the query's own code failed.
         usage: what it cost.
@@ -92,9 +93,10 @@ class Result:
         return f"<Result {self.status}: {variables or '(no holes)'}{returned} {self.logprob:.3f}>"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the result as a dictionary of plain values.
+        """Return the result as a dictionary of plain values that strict JSON has.
 
-        Values of holes that are no plain Python data are given as their `repr`.
+        Values that JSON does not have, infinite floats among them, are given as their
+        `repr`; a log-probability that is no finite number, as an error's, is None.
         """
         return {
             "input": self.input_index,
@@ -102,7 +104,7 @@ class Result:
             "text": self.text,
             "variables": {name: _plain(value) for name, value in self.variables.items()},
             "value": _plain(self.value),
-            "logprob": self.logprob,
+            "logprob": self.logprob if math.isfinite(self.logprob) else None,
             "decoder": self.decoder,
             "error": None if self.error is None else self.error.render(),
             "usage": asdict(self.usage),
@@ -111,7 +113,9 @@ class Result:
 
 def _plain(value: Any) -> Any:
     """Return a value as JSON has it."""
-    if value is None or isinstance(value, (str, bool, int, float)):
+    if isinstance(value, float):
+        return value if math.isfinite(value) else repr(value)
+    if value is None or isinstance(value, (str, bool, int)):
         return value
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
