@@ -16,12 +16,15 @@ Rules of a hole:
   probability is that of the end-of-text tokens and, where literal text stands directly
   behind the hole, of the tokens that begin that text and cannot continue the hole.
 * A stop phrase that does not belong to the hole's value is taken back: its tokens leave
-  the prompt, and what a straddling token said before the phrase is encoded anew.
+  the prompt, and what a straddling token said before the phrase is encoded anew. Where
+  the vocabulary cannot spell that alone, tokens before it are encoded anew with it;
+  where it cannot spell the hole's text at all, the hole is a dead end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -251,7 +254,10 @@ class Stepper:
         hole = _hole_of(hypothesis)
         value = hole.recognizer.automaton.value(hole.raw)
         if value != hole.raw:
-            shared, spelled = self._cut(hypothesis, hole, value)
+            cut = self._cut(hypothesis, hole, value)
+            if cut is None:
+                return replace(hypothesis, status="dead-end")
+            shared, spelled = cut
             if hypothesis.is_ranked and any(at >= shared for at in hypothesis.unscored):
                 return replace(hypothesis, is_closing=True)
             unscored = tuple(at for at in hypothesis.unscored if at < shared)
@@ -268,15 +274,23 @@ class Stepper:
         step = self._interpreter.fill(hypothesis.step.state, value.decode())
         return replace(hypothesis, step=step, open_hole=None, segments=segments)
 
-    def _cut(self, hypothesis: Hypothesis, hole: OpenHole, value: bytes) -> tuple[int, list[int]]:
-        """Return how many of the prompt's ids stay, and what spells the rest of `value`."""
-        at, length = hole.first, 0
-        while at < len(hypothesis.ids):
-            size = len(self._model.vocabulary.tokens[hypothesis.ids[at]])
-            if length + size > len(value):
+    def _cut(
+        self, hypothesis: Hypothesis, hole: OpenHole, value: bytes
+    ) -> tuple[int, list[int]] | None:
+        """Return how many of the prompt's ids stay, and what spells the rest of `value`.
+
+        As many stay as can; None if no tokens spell the value.
+        """
+        ends = [0]  # of the hole's tokens, in bytes, as far as they lie inside the value
+        for token_id in hypothesis.ids[hole.first :]:
+            ends.append(ends[-1] + len(self._model.vocabulary.tokens[token_id]))
+            if ends[-1] > len(value):
+                ends.pop()
                 break
-            at, length = at + 1, length + size
-        return at, self._encode(value[length:])
+        for n in range(len(ends) - 1, -1, -1):
+            with suppress(ModelError):  # only tokens that begin before can spell it
+                return hole.first + n, self._encode(value[ends[n] :])
+        return None
 
     def _encode(self, data: bytes) -> list[int]:
         """Return ids that spell some bytes of a hole exactly."""

@@ -22,7 +22,7 @@ def vocabulary():
 def test_threads_that_build_one_constraint_at_once_share_the_first(vocabulary):
     barrier = Barrier(4)
 
-    def build(formula, _vocabulary):
+    def build(_formula, _vocabulary):
         barrier.wait(timeout=60)  # all four have missed
         return object()
 
