@@ -22,6 +22,7 @@ from lmql_like.language.parser import parse_query
 from lmql_like.language.program import HoleCall, Program
 from lmql_like.language.satisfiability import check_satisfiable
 from lmql_like.language.scopes import Scopes, Use, resolve_scopes
+from lmql_like.language.typed_operands import check_typed_operands
 from lmql_like.source import Source
 
 __all__ = ["compile_query"]
@@ -57,6 +58,7 @@ def compile_query(
     scopes = resolve_scopes(query, given)
     reader = ConditionReader(source, scopes.holes, scopes.known | given)
     hole_calls = resolve_hole_calls(query, reader, scopes.assigned)
+    check_typed_operands(hole_calls.values(), scopes.assigned, source)
     operands = [name for call in hole_calls.values() for name in _names_in(call)]
     free = _free_names(scopes, operands, source, given)
     if parameters is not None and free:

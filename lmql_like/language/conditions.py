@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lmql_like.errors import did_you_mean
@@ -117,7 +117,11 @@ class ConditionReader:
         return frozenset(name.id for name in reads(tree) if name.id in self.holes)
 
     def _given(self, tree: ast.expr, span: Span) -> Given:
-        """Return a condition without holes; blame names that were meant to be holes."""
+        """Return a condition without holes; blame names that were meant to be holes.
+
+        A name that stands by itself may be an argument, unless it is almost a hole's.
+        """
+        alone = list(_alone(tree))
         for name in reads(tree):
             is_operator = name.id in OPERATORS or name.id in UNITS or name.id in LATER_OPERATORS
             if name.id in self.known or hasattr(builtins, name.id):
@@ -126,7 +130,8 @@ class ConditionReader:
                 continue
             if is_operator:
                 self.refuse.operator(name.id, "a hole, such as [X]", name)
-            self.refuse.name(name)
+            if name not in alone or did_you_mean(name.id, self.holes):
+                self.refuse.name(name)
         for name in reads(tree):
             if name.id in OPERATORS and name.id not in self.known:
                 self.refuse.operator(name.id, "a hole, such as [X]", name)
@@ -286,6 +291,17 @@ class _CountFilled(ast.NodeTransformer):
         if _argument_of(node, "TOKENS") is not None and "TOKENS" not in self.reader.known:
             self.reader.refuse.tokens(node)
         return self.generic_visit(node)
+
+
+def _alone(tree: ast.expr) -> Iterator[ast.Name]:
+    """Yield the names that are conditions by themselves, below `and`, `or` and `not`."""
+    if isinstance(tree, ast.Name):
+        yield tree
+    elif isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.Not):
+        yield from _alone(tree.operand)
+    elif isinstance(tree, ast.BoolOp):
+        for value in tree.values:
+            yield from _alone(value)
 
 
 def _like(tree: ast.expr, place: ast.expr) -> ast.expr:
