@@ -213,6 +213,7 @@ class CountIs(Test):
         """Return the texts whose length compares to the operand as demanded."""
         if self.comparison == "in":
             intervals = self._intervals(value)
+            self._check_size(sum(max(high, 0) for _, high in intervals))
             return formulas.any_of([self._between(low, high) for low, high in intervals])
         bound = self._bound(value)
         low, high = {
@@ -255,17 +256,22 @@ class CountIs(Test):
         low = max(low, 0)
         if high is not None and high < low:
             return FALSE
-        largest = low if high is None else high
+        self._check_size(low if high is None else high)
+        return _COUNTS[self.unit](low, high)
+
+    def _check_size(self, count: int) -> None:
+        """Raise where the automata that count up to some numbers, `count` in sum, are too large."""
         per_unit = _STATES[self.unit]
-        if largest * per_unit > DEFAULT_LIMITS.max_nfa_states:
-            shown = str(largest) if largest < 10**12 else "more than 10**12"
+        if count * per_unit > DEFAULT_LIMITS.max_nfa_states:
+            shown = str(count) if count < 10**12 else "more than 10**12"
             raise GrammarError(
                 "G202",
                 f"{shown} {self.unit} are too many to be counted",
                 label=f"at most {DEFAULT_LIMITS.max_nfa_states // per_unit} {self.unit}",
-                help="leave the condition out: no model fills a hole with so much text",
+                help="leave the condition out: no model fills a hole with so much text"
+                if self.comparison != "in"
+                else "numbers that are not in a row are added up; give a range without steps",
             )
-        return _COUNTS[self.unit](low, high)
 
     def _bound(self, value: Any) -> int:
         if type(value) is not bool and isinstance(value, Integral):
