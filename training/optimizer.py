@@ -75,8 +75,8 @@ def build_optimizers(model: nn.Module) -> list[torch.optim.Optimizer]:
 
 
 def polishing_rate_factor(progress: float) -> float:
-    """Return the factor of the rates in the last stage: up to a third, then down to zero."""
-    return 0.3 * min(progress / 0.05, (1.0 - progress) / 0.95)
+    """Return the factor of the rates in the last stage: up to a half, then down to zero."""
+    return 0.5 * min(progress / 0.05, (1.0 - progress) / 0.95)
 
 
 def set_learning_rates(optimizers: list[torch.optim.Optimizer], factor: float) -> None:

@@ -53,8 +53,8 @@ class Stage:
     rate_factor: Callable[[float], float]
 
 
-LEARN = Stage("learn", 6000, 0.86, mixture.draw, learning_rate_factor)
-POLISH = Stage("polish", 1000, 0.14, mixture.draw_polish, polishing_rate_factor)
+LEARN = Stage("learn", 5000, 0.75, mixture.draw, learning_rate_factor)
+POLISH = Stage("polish", 1700, 0.25, mixture.draw_polish, polishing_rate_factor)
 
 
 def weighted_loss(logits: torch.Tensor, ids: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:

@@ -75,3 +75,34 @@ def _write(rng: random.Random, split: Split) -> Document:
 def draw(rng: random.Random, split: Split) -> Document:
     """Return one copying task."""
     return draw_in_split(_write, rng, split)
+
+
+def _strings(rng: random.Random, split: Split) -> Turn:
+    """Write lower-case words from after a space to after a quotation mark, or back."""
+    chosen = [words.unheard_word(rng) for _ in range(rng.randint(2, 8))]
+    if split is not Split.TRAIN or rng.random() < 0.3:
+        chosen = _distinct(rng, split, len(chosen))
+    style = rng.random()
+    if style < 0.5:
+        return Turn(f"Words: {', '.join(chosen)}\nJSON:", f" {json.dumps(chosen)}\n")
+    if style < 0.65:
+        return Turn(f"JSON: {json.dumps(chosen)}\nWords:", f" {', '.join(chosen)}\n")
+    if style < 0.75:
+        quote = rng.choice("'\"")
+        text = " ".join(chosen)
+        return Turn(f"Say {quote}{text}{quote}:", f" {text}\n")
+    if style < 0.85:
+        text = " ".join(chosen)
+        return Turn(f"Copy: {text}\nAgain:", f" {text}\n")
+    return _look_up(rng, split)
+
+
+def _write_hard(rng: random.Random, split: Split) -> Document:
+    turn = _strings(rng, split)
+    kind = "copy, unseen words" if split is Split.UNSEEN_WORDS else "copy"
+    return Document(kind, "copying:" + turn.prompt, (turn,))
+
+
+def draw_hard(rng: random.Random, split: Split) -> Document:
+    """Return a task of copying lower-case words that nobody has heard."""
+    return draw_in_split(_write_hard, rng, split)

@@ -37,11 +37,13 @@ def _day(rng: random.Random) -> tuple[int, int, int]:
     return year, month, rng.randint(1, calendar.monthrange(year, month)[1])
 
 
-def _write(rng: random.Random, _: Split) -> Document:
+def _write(rng: random.Random, _: Split, hard: bool = False) -> Document:
     year, month, day = _day(rng)
+    if hard and rng.random() < 0.5:  # the months that look like one another as numbers
+        month, day = rng.choice((1, 10, 11, 12)), min(day, 30)
     iso = f"{year}-{month:02}-{day:02}"
     turns = [Turn(f"Date: {rng.choice(_notations(year, month, day))}\nISO:", f" {iso}\n")]
-    if rng.random() < 0.25:
+    if hard or rng.random() < 0.25:
         name = MONTHS[month - 1]
         turns += rng.sample(
             [
@@ -59,3 +61,8 @@ def draw(rng: random.Random, split: Split) -> Document:
     parts = [draw_in_split(_write, rng, split) for _ in range(rng.choice((1, 1, 2, 3)))]
     turns = tuple(turn for part in parts for turn in part.turns)
     return Document("date", parts[-1].key, turns)
+
+
+def draw_hard(rng: random.Random, split: Split) -> Document:
+    """Return a date with questions after it."""
+    return draw_in_split(lambda rng, split: _write(rng, split, hard=True), rng, split)

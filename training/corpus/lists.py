@@ -46,7 +46,8 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
 LENGTHS = (2, 3, 4, 5, 6, 7)
 STYLES = ("bullets", "open bullets", "line", "asked")
 _STYLES = ("bullets", "bullets", "bullets", "open bullets", "line", "line", "asked")
-_HARD_STYLES = ("asked", "asked", "asked", "line", "open bullets")
+_HARD_STYLES = ("asked", "asked", "bullets", "line", "open bullets")
+_HARD_CATEGORY = "vegetables"
 
 
 def header(style: str, category: str, length: int) -> str:
@@ -93,13 +94,19 @@ def _sample_in_order(rng: random.Random, members: tuple[str, ...], count: int) -
     return [turned[place] for place in (0, *places)]
 
 
-def _write(rng: random.Random, styles: tuple[str, ...]) -> Document:
+def _write(rng: random.Random, styles: tuple[str, ...], hard: bool = False) -> Document:
     style = rng.choice(styles)
     category = rng.choice(list(CATEGORIES))
+    if hard and rng.random() < 0.1:
+        category = _HARD_CATEGORY
     length = rng.choice(LENGTHS)
     if style in ("open bullets", "line"):
         length = max(length, 3)
-    items = _sample_in_order(rng, CATEGORIES[category], length)
+    members = CATEGORIES[category]
+    items = _sample_in_order(rng, members, length)
+    if hard and rng.random() < 0.5:  # each item with the next one, so none is passed by
+        start = rng.randrange(len(members))
+        items = list((members[start:] + members[:start])[:length])
     turn = Turn(header(style, category, length), _lines(style, items))
     return Document(f"list, {style}", f"lists:{style}:{category}:{length}", (turn,))
 
@@ -111,4 +118,4 @@ def draw(rng: random.Random, split: Split) -> Document:
 
 def draw_hard(rng: random.Random, split: Split) -> Document:
     """Return one list of a layout that is hard to count in or to end."""
-    return draw_in_split(lambda rng, _: _write(rng, _HARD_STYLES), rng, split)
+    return draw_in_split(lambda rng, _: _write(rng, _HARD_STYLES, hard=True), rng, split)

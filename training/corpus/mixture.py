@@ -46,6 +46,14 @@ _SHARES = {
     "lists": 0.08,
     "stories": 0.04,
 }
+# In the last stage; the rest is drawn by the shares above.
+_HARD_SHARES = (
+    (records.draw_hard, 0.2),
+    (copying.draw_hard, 0.2),
+    (lists.draw_hard, 0.1),
+    (reviews.draw_hard, 0.08),
+    (dates.draw_hard, 0.03),
+)
 _MIXED = 0.2
 """Share of documents that are several documents in a row, as in a few-shot prompt."""
 
@@ -65,7 +73,7 @@ def _draw_one(rng: random.Random, split: Split, progress: float) -> Document:
 
 
 def draw_polish(rng: random.Random, split: Split, _: float = 1.0) -> Document:
-    """Return a document of the last stage: half of it what was learned worst before."""
+    """Return a document of the last stage: most of it what was learned worst before."""
     parts = [_draw_one_polish(rng, split)]
     if rng.random() < _MIXED:
         parts += [_draw_one_polish(rng, split) for _ in range(rng.choice((1, 1, 2)))]
@@ -75,12 +83,10 @@ def draw_polish(rng: random.Random, split: Split, _: float = 1.0) -> Document:
 
 def _draw_one_polish(rng: random.Random, split: Split) -> Document:
     style = rng.random()
-    if style < 0.25:
-        return lists.draw_hard(rng, split)
-    if style < 0.4:
-        return copying.draw(rng, split)
-    if style < 0.55:
-        return records.draw(rng, split)
+    for draw_hard, share in _HARD_SHARES:
+        style -= share
+        if style < 0:
+            return draw_hard(rng, split)
     return _draw_one(rng, split, 1.0)
 
 

@@ -25,6 +25,7 @@ _SENTENCES = (
 
 
 def _person(rng: random.Random, split: Split) -> dict[str, str | int]:
+    """Return the fields of somebody, in the order of the JSON object."""
     first = words.first_name(rng, split)
     name = first if rng.random() < 0.12 else f"{first} {words.surname(rng, split)}"
     return {
@@ -46,6 +47,7 @@ def _sentence(rng: random.Random, person: dict[str, str | int]) -> str:
 
 
 def _questions(person: dict[str, str | int]) -> list[Turn]:
+    """Return the four questions about a person."""
     name = person["name"]
     asked = (
         (f"How old is {name}?", person["age"]),
@@ -56,9 +58,14 @@ def _questions(person: dict[str, str | int]) -> list[Turn]:
     return [Turn(f"Q: {question}\nA:", f" {answer}\n") for question, answer in asked]
 
 
+def _json_turn(person: dict[str, str | int]) -> Turn:
+    """Return the turn that wants the JSON object."""
+    return Turn("JSON:", f" {json.dumps(person)}\n")
+
+
 def _follow_ups(rng: random.Random, person: dict[str, str | int]) -> list[Turn]:
     """Return what follows the sentence: mostly its JSON object, or fields, or questions."""
-    as_json = Turn("JSON:", f" {json.dumps(person)}\n")
+    as_json = _json_turn(person)
     fields = [Turn(f"{key.capitalize()}:", f" {value}\n") for key, value in person.items()]
     style = rng.random()
     if style < 0.6:
@@ -72,14 +79,44 @@ def _follow_ups(rng: random.Random, person: dict[str, str | int]) -> list[Turn]:
     return fields[: rng.randint(1, 4)]
 
 
-def _write(rng: random.Random, split: Split) -> Document:
-    person = _person(rng, split)
-    first, *rest = _follow_ups(rng, person)
+def _document(
+    rng: random.Random, split: Split, person: dict[str, str | int], follow_ups: list[Turn]
+) -> Document:
+    """Return a sentence about the person and what follows it."""
+    first, *rest = follow_ups
     turns = (Turn(f"Text: {_sentence(rng, person)}\n{first.prompt}", first.answer), *rest)
     kind = "record, unseen words" if split is Split.UNSEEN_WORDS else "record"
     return Document(kind, f"records:{json.dumps(person)}", turns)
 
 
+def _write(rng: random.Random, split: Split) -> Document:
+    person = _person(rng, split)
+    return _document(rng, split, person, _follow_ups(rng, person))
+
+
 def draw(rng: random.Random, split: Split) -> Document:
     """Return a person in a sentence and what is asked about the person."""
     return draw_in_split(_write, rng, split)
+
+
+def _write_hard(rng: random.Random, split: Split) -> Document:
+    person = _person(rng, split)
+    if split is Split.TRAIN and rng.random() < 0.9:
+        person["job"] = words.unheard_word(rng)
+    as_json, asked = _json_turn(person), _questions(person)
+    follow_ups = rng.choice(
+        (
+            [as_json],
+            [as_json],
+            [as_json],
+            [as_json, *rng.sample(asked, 2)],
+            rng.sample(asked, 2),
+            [Turn("Job:", f" {person['job']}\n"), as_json],
+        )
+    )
+    return _document(rng, split, person, follow_ups)
+
+
+def draw_hard(rng: random.Random, split: Split) -> Document:
+    """Return a person with a job that nobody has heard of, mostly with the JSON object."""
+    return draw_in_split(_write_hard, rng, split)

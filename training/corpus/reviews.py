@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from training.corpus.document import Document, Split, Turn, draw_in_split
-from training.corpus.words import article, invent_word, word_tuple
+from training.corpus.words import article, invent_word, unheard_word, word_tuple
 
 _GENERAL = (
     word_tuple("""great good excellent wonderful lovely nice fantastic amazing perfect fabulous
@@ -103,6 +103,15 @@ def _opinion(rng: random.Random, split: Split, liked: bool) -> Opinion:
     return Opinion(aspect, liked, _clause(rng, aspect, adjectives, liked))
 
 
+def _in_unheard_words(rng: random.Random, opinion: Opinion) -> Opinion:
+    """Return an opinion of another aspect, in most cases one that nobody has heard of."""
+    if rng.random() < 0.3:
+        return opinion
+    aspect = unheard_word(rng)
+    clause = opinion.clause.replace(f" {opinion.aspect}", f" {aspect}")
+    return Opinion(aspect, opinion.liked, clause)
+
+
 def _opinions(rng: random.Random, split: Split) -> list[Opinion]:
     label = rng.choice(LABELS)
     count = rng.choice((1, 2, 2, 3, 3)) if label != "neutral" else rng.choice((2, 2, 3))
@@ -147,7 +156,7 @@ def aspects(opinions: list[Opinion], liked: bool) -> str:
     return ", ".join(o.aspect for o in opinions if o.liked == liked) or "none"
 
 
-def _turns(rng: random.Random, opinions: list[Opinion]) -> list[Turn]:
+def _turns(rng: random.Random, opinions: list[Opinion], hard: bool) -> list[Turn]:
     review = f"Review: {_review(rng, opinions)}\n"
     label = sentiment(opinions)
     explain = Turn("Analysis:", f" {analysis(opinions)}\n")
@@ -163,27 +172,33 @@ def _turns(rng: random.Random, opinions: list[Opinion]) -> list[Turn]:
             f" {label}\n",
         ),
     ]
-    turns = rng.choice(
-        (
-            [classify],
-            [classify],
-            [explain, classify],
-            [explain, classify, *lists],
-            [classify, *lists],
-            lists,
-            ask,
-        )
+    choices = (
+        [classify],
+        [classify],
+        [explain, classify],
+        [explain, classify, *lists],
+        [classify, *lists],
+        lists,
+        ask,
     )
+    turns = rng.choice(choices[3:6] if hard else choices)
     return [Turn(review + turns[0].prompt, turns[0].answer), *turns[1:]]
 
 
-def _write(rng: random.Random, split: Split) -> Document:
+def _write(rng: random.Random, split: Split, hard: bool = False) -> Document:
     opinions = _opinions(rng, split)
+    if hard and split is Split.TRAIN:
+        opinions = [_in_unheard_words(rng, opinion) for opinion in opinions]
     key = "reviews:" + "|".join(sorted(o.clause for o in opinions))
     kind = "review, unseen words" if split is Split.UNSEEN_WORDS else "review"
-    return Document(kind, key, tuple(_turns(rng, opinions)))
+    return Document(kind, key, tuple(_turns(rng, opinions, hard)))
 
 
 def draw(rng: random.Random, split: Split) -> Document:
     """Return a review and what is asked about it."""
     return draw_in_split(_write, rng, split)
+
+
+def draw_hard(rng: random.Random, split: Split) -> Document:
+    """Return a review, mostly of unheard things, that asks what was liked and what was not."""
+    return draw_in_split(lambda rng, split: _write(rng, split, hard=True), rng, split)

@@ -78,6 +78,45 @@ _ONSETS = word_tuple(
 )
 _VOWELS = word_tuple("a e i o u a e i o ai ee ou oa ia ea y")
 _CODAS = ("", "", "", *word_tuple("n r l s t m d k ck rt nd ng lf st ss x p b g ll tz ff sk"))
+# What unheard words are put together from, beside syllables: beginnings and ends of English
+# words, so that every token of the tokenizer that can begin a word does.
+_BEGINNINGS = word_tuple(
+    """act after answ ask bad baker ball bank bat beach bee bell bird black block blue boat bone
+    book bottle box brand break brew brick brown bull butter cake call cam camera cand cap car
+    castle cattle cel chair chap cheer cherr cit city clay clean clock cloth coal cold color com
+    come con contin cook cop corn count country cour craft cream cur cust day deep dent dep der
+    des din dis dock door down dream dress driver dust earth edit educ elect em en end est ev ex
+    exc exp fam farm feather field fire fish fix flag flower flowers fly fold for free friend
+    front fruit gard gate gave gift glass gold golden good grand great green ground guid guide
+    gun hair hall hand hang happ hard hat head heat help herb high hill hon horse host house
+    hunt im ind ink inn instr int iron ivor jewel joy key king kit kitchen knit lab lam lamp
+    land lang language late law lead leaf leather leg lem lett light lim lin list liv lock log
+    loud low mag man many map mark mass mast meat mech med mess met milk mill min mind mod mon
+    month moon more morning moun mount mous mus nam nav neck neg net new night north not numb
+    oat ob oct off oil old on op opp opt or org out over own owner pack paint pan pap pass path
+    pav pea pen pep perf phon phone phys pig pin plan plant plum pol pos pot pr pres prim print
+    prof pub quick quilt rad rain reap rec recept red ref reg rep rest rid ring road rock roof
+    room rope round run sad saddl safe sal salt sand saw school scout scr sea sec sent serv
+    service sharp ship shoe shop show sign silk silver sky sleep slow small smith snow soap sol
+    sound south spok spring staff stat stem step stock stone stor story strat street sug sum sun
+    surv sword table tap tax teach tech tele tent test text there thick think this thread tim
+    time tin tool town track trad train trans tree trib truck tub tun tut under uni up vac val
+    van vel vend vet view vis viv voc wag wait waiter wall want ward warm wash watch water wax
+    weav web wheel whit white wild win wind wine wire wit with wood wool word work wreck wright
+    writ year years yell yellow young zeal zo zon"""
+)
+_ENDINGS = word_tuple(
+    """er or ist ian man maid smith maker keeper monger wright ier eer ant ent ard ary ator itor
+    ologist ographer ographist ician iver aver ster stress ling ette age el et en on om ine ing
+    ment ness tion ship work worker dealer seller cutter binder minder tender herd guard hand
+    boy girl ory ery ony une ace ess erre ure ade all ock and ow up box room"""
+)
+# Beginnings that the tokenizer mostly cuts at another letter after a space than after a
+# quotation mark: ` o pt`, but `"op t`.
+_CUT_APART = word_tuple(
+    """ab ad af ag ai ak al am ap ar at be bo bu ce ch ci co do eb ec eg em ev ga gr gu hi ho jo li
+    na ne ob od of og ok ol om op os ot ou pe ph ra se sh sm so sp sw tr we wh"""
+)
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _UNSEEN = frozenset(
     word.lower()
@@ -126,6 +165,37 @@ def invent_word(rng: random.Random, reserved: bool = False) -> str:
         else:
             word = _letters(rng)
         if 3 <= len(word) <= 13 and is_reserved(word) == reserved:
+            return word
+
+
+def _join(rng: random.Random) -> str:
+    """Join parts of English words at any letters, so that tokens meet in many ways."""
+    head, middle = rng.choice(_BEGINNINGS), rng.choice(_BEGINNINGS)
+    if rng.random() < 0.3:
+        head = rng.choice("aeiou") + rng.choice(_BEGINNINGS)
+    word = head[: rng.randint(1, 4)] + middle[rng.randint(0, len(middle) - 1) :]
+    return word + rng.choice(_ENDINGS)
+
+
+def unheard_word(rng: random.Random) -> str:
+    """Return an invented lower-case word, free for training, of six letters in most cases or more.
+
+    Beside those of `invent_word` it may be a beginning and an end of English words.
+    """
+    while True:
+        style = rng.random()
+        if style < 0.2:
+            word = rng.choice(_BEGINNINGS) + rng.choice(_ENDINGS)
+        elif style < 0.4:
+            word = _join(rng)
+        elif style < 0.65:
+            middle = rng.choice((*_CODAS, *_ONSETS, _syllables(rng, 1)))
+            word = rng.choice(_CUT_APART) + middle + rng.choice(_ENDINGS)
+        elif style < 0.7:
+            word = _syllables(rng, rng.choice((2, 2, 3)))
+        else:
+            word = invent_word(rng)
+        if 3 <= len(word) <= 13 and not is_reserved(word):
             return word
 
 

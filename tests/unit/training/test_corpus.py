@@ -37,6 +37,15 @@ def test_same_seed_same_documents(family):
     assert once() == once()
 
 
+@pytest.mark.parametrize("family", [records, reviews, dates, lists, copying])
+@pytest.mark.parametrize("split", Split)
+def test_hard_documents_stay_on_their_side_of_the_split(family, split):
+    rng = random.Random(9)
+    for _ in range(100):
+        document = family.draw_hard(rng, split)
+        assert is_held_out(document.key) == (split is not Split.TRAIN)
+
+
 @pytest.mark.parametrize("family", mixture.FAMILIES)
 @pytest.mark.parametrize("split", Split)
 def test_answers_end_in_a_line_break_and_keys_name_their_family(family, split):
@@ -115,7 +124,9 @@ def test_word_problems_end_in_the_value_of_their_last_step():
 
 
 def test_sentiment_agrees_with_what_was_liked():
-    for document in drawn(reviews, count=500):
+    rng = random.Random(8)
+    hard = [reviews.draw_hard(rng, Split.TRAIN) for _ in range(300)]
+    for document in [*drawn(reviews, count=500), *hard]:
         answers = {turn.prompt.split("\n")[-1]: turn.answer.strip() for turn in document.turns}
         if {"Sentiment:", "Liked:", "Disliked:"} <= set(answers):
             liked, disliked = answers["Liked:"] != "none", answers["Disliked:"] != "none"
@@ -124,7 +135,9 @@ def test_sentiment_agrees_with_what_was_liked():
 
 
 def test_lists_are_valid_by_their_own_rules():
-    for document in drawn(lists):
+    rng = random.Random(8)
+    hard = [lists.draw_hard(rng, Split.TRAIN) for _ in range(300)]
+    for document in [*drawn(lists), *hard]:
         (turn,) = document.turns
         assert lists.is_valid(turn.prompt, turn.answer)
     assert not lists.is_valid("A list of 2 fruits:\n", "- apple\n- apple\n")
@@ -140,9 +153,10 @@ def test_json_copies_are_json():
             assert json.loads(turn.answer) == words
 
 
-def test_training_text_holds_no_word_kept_for_evaluation():
+@pytest.mark.parametrize("draw", [mixture.draw, mixture.draw_polish])
+def test_training_text_holds_no_word_kept_for_evaluation(draw):
     rng = random.Random(11)
-    text = "".join(mixture.draw(rng, Split.TRAIN, 0.5).text for _ in range(4000)).lower()
+    text = "".join(draw(rng, Split.TRAIN, 0.5).text for _ in range(4000)).lower()
     heard = set(re.findall(r"[a-z]+", text))
     kept = (*UNSEEN_FIRST_NAMES, *UNSEEN_SURNAMES, *UNSEEN_CITIES, *UNSEEN_JOBS, *UNSEEN_THINGS)
     assert not heard & {word.lower() for word in kept}
