@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from lmql_like.grammars.automata.lazy_dfa import LazyDfa
+from lmql_like.grammars.automata.lazy_dfa import LazyDfa, NetworkTables
 from lmql_like.grammars.automata.nfa import NfaGraph
 from lmql_like.grammars.formulas import TokenCount
 from lmql_like.grammars.limits import Limits
@@ -85,7 +85,8 @@ class Automaton:
         """Return the automaton over the bytes that a vocabulary can write."""
         with self._lock:
             if alphabet not in self._dfas:
-                self._dfas[alphabet] = LazyDfa(self._arrays(alphabet), self._limits)
+                arrays, network = self._arrays(alphabet)
+                self._dfas[alphabet] = LazyDfa(arrays, self._limits, network)
             return self._dfas[alphabet]
 
     def regime(self, count: int) -> int:
@@ -131,7 +132,7 @@ class Automaton:
                 return raw[:begin]
         return raw
 
-    def _arrays(self, alphabet: bytes) -> NfaArrays:
+    def _arrays(self, alphabet: bytes) -> tuple[NfaArrays, NetworkTables | None]:
         graph, n = self._graph, self._graph.component_of.size
         class_of_byte, low, high, kept = _byte_classes(graph.edges, alphabet)
         edges = np.column_stack([graph.edges[kept, 0], low, high, graph.edges[kept, 3]])
@@ -143,12 +144,22 @@ class Automaton:
         rules = graph.rule_starts
         live = (distance[rules[graph.calls[:, 1]]] >= 0) & (distance[graph.calls[:, 2]] >= 0)
         calls = _sorted(graph.calls[live])
-        rule_end = np.zeros(n, np.int8)
-        rule_end[graph.rule_ends] = 1
+        network = None
+        if len(calls):
+            rule_end = np.zeros(n, np.int8)
+            rule_end[graph.rule_ends] = 1
+            network = NetworkTables(
+                call_start=_row_starts(calls[:, 0], n),
+                call_rule=np.ascontiguousarray(calls[:, 1]),
+                call_return=np.ascontiguousarray(calls[:, 2]),
+                call_tail=_tails(calls[:, 2], edges, jumps, calls, rule_end),
+                rule_end=rule_end,
+                rule_first=rules,
+            )
         accept = [c.accept if distance[c.start] >= 0 else -1 for c in graph.components]
         starts = [graph.components[i].start for i in self._running]
         programs = [self._program, *(rule.condition for rule in self._rules)]
-        return NfaArrays(
+        arrays = NfaArrays(
             class_of_byte=class_of_byte,
             edge_start=_row_starts(edges[:, 0], n),
             edge_low=np.ascontiguousarray(edges[:, 1]),
@@ -156,12 +167,6 @@ class Automaton:
             edge_to=np.ascontiguousarray(edges[:, 3]),
             jump_start=_row_starts(jumps[:, 0], n),
             jump_to=np.ascontiguousarray(jumps[:, 1]),
-            call_start=_row_starts(calls[:, 0], n),
-            call_rule=np.ascontiguousarray(calls[:, 1]),
-            call_return=np.ascontiguousarray(calls[:, 2]),
-            call_tail=_tails(calls[:, 2], edges, jumps, calls, rule_end),
-            rule_end=rule_end,
-            rule_first=rules,
             component=graph.component_of,
             distance=distance,
             required=_required_components(self._program, len(accept)),
@@ -180,6 +185,7 @@ class Automaton:
             ),
             rule_alive=np.array([rule.alive for rule in self._rules], np.int32),
         )
+        return arrays, network
 
     def _regimes_of(self, counter: TokenCount) -> int:
         """Return the regimes (bits) in which a token count's test holds."""

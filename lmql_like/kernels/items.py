@@ -17,6 +17,7 @@ from lmql_like.kernels.layouts import (
     PAIRS,
     SCRATCH,
     DfaArrays,
+    NetworkArrays,
     NfaArrays,
 )
 
@@ -47,7 +48,7 @@ def set_hash(members: np.ndarray, size: int, seed: int) -> np.int64:
 
 
 @njit(cache=True, nogil=True)
-def _is_new(dfa: DfaArrays, state: int, frame: int, clock: int) -> int:
+def _is_new(dfa: DfaArrays, net: NetworkArrays, state: int, frame: int, clock: int) -> int:
     """Mark an item as visited: 1 it was not yet, 0 it was, or OVERFLOW."""
     if frame == 0:
         if dfa.stamp[state] == clock:
@@ -55,14 +56,14 @@ def _is_new(dfa: DfaArrays, state: int, frame: int, clock: int) -> int:
         dfa.stamp[state] = clock
         return 1
     item = frame << 32 | state
-    mask = dfa.seen_item.size - 1
+    mask = net.seen_item.size - 1
     bucket = (item * 0x9E3779B97F4A7C1 >> 20) & mask
     for _ in range(32):
-        if dfa.seen_clock[bucket] != clock:
-            dfa.seen_clock[bucket] = clock
-            dfa.seen_item[bucket] = item
+        if net.seen_clock[bucket] != clock:
+            net.seen_clock[bucket] = clock
+            net.seen_item[bucket] = item
             return 1
-        if dfa.seen_item[bucket] == item:
+        if net.seen_item[bucket] == item:
             return 0
         bucket = (bucket + 1) & mask
     dfa.counts[FULL] = SCRATCH
@@ -70,38 +71,87 @@ def _is_new(dfa: DfaArrays, state: int, frame: int, clock: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _note_call(dfa: DfaArrays, rule: int, pair: int, clock: int) -> int:
+def _note_call(dfa: DfaArrays, net: NetworkArrays, rule: int, pair: int, clock: int) -> int:
     """Note one pair of a rule's frame to be; return 0 or OVERFLOW."""
     entry = dfa.counts[SCRATCH]
-    if entry == dfa.call_pair.size:
+    if entry == net.call_pair.size:
         dfa.counts[FULL] = SCRATCH
         return OVERFLOW
-    dfa.call_pair[entry] = pair
-    dfa.call_next[entry] = dfa.call_head[rule] if dfa.call_clock[rule] == clock else -1
-    dfa.call_head[rule] = entry
-    dfa.call_clock[rule] = clock
+    net.call_pair[entry] = pair
+    net.call_next[entry] = net.call_head[rule] if net.call_clock[rule] == clock else -1
+    net.call_head[rule] = entry
+    net.call_clock[rule] = clock
     dfa.counts[SCRATCH] = entry + 1
     return 0
 
 
 @njit(cache=True, nogil=True)
-def _note_calls(nfa: NfaArrays, dfa: DfaArrays, state: int, frame: int, clock: int) -> int:
+def _note_calls(dfa: DfaArrays, net: NetworkArrays, state: int, frame: int, clock: int) -> int:
     """Note the calls that an item makes; return 0 or OVERFLOW."""
-    for i in range(nfa.call_start[state], nfa.call_start[state + 1]):
-        rule = np.int64(nfa.call_rule[i])
-        if frame and nfa.call_tail[i]:
+    for i in range(net.call_start[state], net.call_start[state + 1]):
+        rule = np.int64(net.call_rule[i])
+        if frame and net.call_tail[i]:
             # The last thing its rule does: it answers its caller's callers, and no one else.
-            for k in range(dfa.frame_start[frame], dfa.frame_start[frame + 1]):
-                if _note_call(dfa, rule, dfa.pairs[k], clock) == OVERFLOW:
+            for k in range(net.frame_start[frame], net.frame_start[frame + 1]):
+                if _note_call(dfa, net, rule, net.pairs[k], clock) == OVERFLOW:
                     return OVERFLOW
-        elif _note_call(dfa, rule, frame << 32 | np.int64(nfa.call_return[i]), clock) == OVERFLOW:
+        elif (
+            _note_call(dfa, net, rule, frame << 32 | np.int64(net.call_return[i]), clock)
+            == OVERFLOW
+        ):
             return OVERFLOW
     return 0
 
 
 @njit(cache=True, nogil=True)
+def _add_bottom_closure(
+    nfa: NfaArrays, dfa: DfaArrays, net: NetworkArrays | None, state: int, clock: int, size: int
+) -> int:
+    """As `add_closure` for an item in frame 0: no rule ends there, and one array marks visits.
+
+    All items of patterns are such items, so this is the path that has to be short.
+    """
+    stamp, stack = dfa.stamp, dfa.stack
+    if stamp[state] == clock:
+        return size
+    stamp[state] = clock
+    stack[0] = state
+    top = 1
+    while top:
+        top -= 1
+        current = stack[top]
+        first_jump, last_jump = nfa.jump_start[current], nfa.jump_start[current + 1]
+        if size == dfa.members.size or top + last_jump - first_jump > stack.size:
+            dfa.counts[FULL] = SCRATCH
+            return OVERFLOW
+        if (
+            nfa.edge_start[current + 1] > nfa.edge_start[current]
+            or nfa.accept[nfa.component[current]] == current
+        ):
+            dfa.members[size] = current
+            size += 1
+        if net is not None:
+            calls = net.call_start[current + 1] > net.call_start[current]
+            if calls and _note_calls(dfa, net, current, np.int64(0), clock) == OVERFLOW:
+                return OVERFLOW
+        for i in range(first_jump, last_jump):
+            target = nfa.jump_to[i]
+            if stamp[target] != clock:
+                stamp[target] = clock
+                stack[top] = target
+                top += 1
+    return size
+
+
+@njit(cache=True, nogil=True)
 def add_closure(
-    nfa: NfaArrays, dfa: DfaArrays, state: int, frame: int, clock: int, size: int
+    nfa: NfaArrays,
+    dfa: DfaArrays,
+    net: NetworkArrays | None,
+    state: int,
+    frame: int,
+    clock: int,
+    size: int,
 ) -> int:
     """Add an item and all it reaches by empty moves and by rules that end to `members`.
 
@@ -110,7 +160,9 @@ def add_closure(
     Returns:
         The new number of members, or OVERFLOW.
     """
-    fresh = _is_new(dfa, state, frame, clock)
+    if net is None or frame == 0:
+        return _add_bottom_closure(nfa, dfa, net, state, clock, size)
+    fresh = _is_new(dfa, net, state, frame, clock)
     if fresh != 1:
         return size if fresh == 0 else OVERFLOW
     stack = dfa.stack
@@ -121,8 +173,8 @@ def add_closure(
         current, frame = stack[top] & 0xFFFFFFFF, stack[top] >> 32
         first_jump, last_jump = nfa.jump_start[current], nfa.jump_start[current + 1]
         first_pair, last_pair = np.int64(0), np.int64(0)
-        if frame and nfa.rule_end[current]:
-            first_pair, last_pair = dfa.frame_start[frame], dfa.frame_start[frame + 1]
+        if frame and net.rule_end[current]:
+            first_pair, last_pair = net.frame_start[frame], net.frame_start[frame + 1]
         room = last_jump - first_jump + last_pair - first_pair
         if size == dfa.members.size or top + room > stack.size:
             dfa.counts[FULL] = SCRATCH
@@ -133,20 +185,20 @@ def add_closure(
         ):
             dfa.members[size] = frame << 32 | current
             size += 1
-        calls = nfa.call_start[current + 1] > nfa.call_start[current]
-        if calls and _note_calls(nfa, dfa, current, frame, clock) == OVERFLOW:
+        calls = net.call_start[current + 1] > net.call_start[current]
+        if calls and _note_calls(dfa, net, current, frame, clock) == OVERFLOW:
             return OVERFLOW
         for i in range(first_jump, last_jump):
             target = np.int64(nfa.jump_to[i])
-            fresh = _is_new(dfa, target, frame, clock)
+            fresh = _is_new(dfa, net, target, frame, clock)
             if fresh == OVERFLOW:
                 return OVERFLOW
             if fresh:
                 stack[top] = frame << 32 | target
                 top += 1
         for i in range(first_pair, last_pair):
-            pair = dfa.pairs[i]
-            fresh = _is_new(dfa, pair & 0xFFFFFFFF, pair >> 32, clock)
+            pair = net.pairs[i]
+            fresh = _is_new(dfa, net, pair & 0xFFFFFFFF, pair >> 32, clock)
             if fresh == OVERFLOW:
                 return OVERFLOW
             if fresh:
@@ -156,7 +208,7 @@ def add_closure(
 
 
 @njit(cache=True, nogil=True)
-def _frame(dfa: DfaArrays, pairs: np.ndarray) -> int:
+def _frame(dfa: DfaArrays, net: NetworkArrays, pairs: np.ndarray) -> int:
     """Return the frame of some pairs, made if it is new, or OVERFLOW; sorts the pairs."""
     sort(pairs)
     size = 0
@@ -164,35 +216,35 @@ def _frame(dfa: DfaArrays, pairs: np.ndarray) -> int:
         if size == 0 or pairs[i] != pairs[size - 1]:
             pairs[size] = pairs[i]
             size += 1
-    mask = dfa.frame_buckets.size - 1
+    mask = net.frame_buckets.size - 1
     bucket = set_hash(pairs, size, 0) & mask
-    while dfa.frame_buckets[bucket]:
-        frame = np.int64(dfa.frame_buckets[bucket])
-        begin = dfa.frame_start[frame]
-        if dfa.frame_start[frame + 1] - begin == size:
+    while net.frame_buckets[bucket]:
+        frame = np.int64(net.frame_buckets[bucket])
+        begin = net.frame_start[frame]
+        if net.frame_start[frame + 1] - begin == size:
             same = True
             for i in range(size):
-                if dfa.pairs[begin + i] != pairs[i]:
+                if net.pairs[begin + i] != pairs[i]:
                     same = False
                     break
             if same:
                 return frame
         bucket = (bucket + 1) & mask
     frame, used = dfa.counts[FRAMES], dfa.counts[PAIRS]
-    if frame + 1 >= dfa.frame_start.size or used + size > dfa.pairs.size:
-        dfa.counts[FULL] = FRAMES if frame + 1 >= dfa.frame_start.size else PAIRS
+    if frame + 1 >= net.frame_start.size or used + size > net.pairs.size:
+        dfa.counts[FULL] = FRAMES if frame + 1 >= net.frame_start.size else PAIRS
         return OVERFLOW
-    dfa.frame_buckets[bucket] = frame
+    net.frame_buckets[bucket] = frame
     for i in range(size):
-        dfa.pairs[used + i] = pairs[i]
-    dfa.frame_start[frame + 1] = used + size
+        net.pairs[used + i] = pairs[i]
+    net.frame_start[frame + 1] = used + size
     dfa.counts[FRAMES] = frame + 1
     dfa.counts[PAIRS] = used + size
     return frame
 
 
 @njit(cache=True, nogil=True)
-def enter_calls(nfa: NfaArrays, dfa: DfaArrays, clock: int, size: int) -> int:
+def enter_calls(nfa: NfaArrays, dfa: DfaArrays, net: NetworkArrays, clock: int, size: int) -> int:
     """Add the first items of all rules called from `members`; the new size, or OVERFLOW.
 
     Rules come in an order in which each stands before those it begins with, and none
@@ -200,22 +252,22 @@ def enter_calls(nfa: NfaArrays, dfa: DfaArrays, clock: int, size: int) -> int:
     """
     if dfa.counts[SCRATCH] == 0:
         return size
-    for rule in range(nfa.rule_first.size):
-        if dfa.call_clock[rule] != clock:
+    for rule in range(net.rule_first.size):
+        if net.call_clock[rule] != clock:
             continue
         found = 0
-        entry = dfa.call_head[rule]
+        entry = net.call_head[rule]
         while entry >= 0:
             if found == dfa.stack.size:
                 dfa.counts[FULL] = SCRATCH
                 return OVERFLOW
-            dfa.stack[found] = dfa.call_pair[entry]
+            dfa.stack[found] = net.call_pair[entry]
             found += 1
-            entry = dfa.call_next[entry]
-        frame = _frame(dfa, dfa.stack[:found])
+            entry = net.call_next[entry]
+        frame = _frame(dfa, net, dfa.stack[:found])
         if frame == OVERFLOW:
             return OVERFLOW
-        size = add_closure(nfa, dfa, np.int64(nfa.rule_first[rule]), frame, clock, size)
+        size = add_closure(nfa, dfa, net, np.int64(net.rule_first[rule]), frame, clock, size)
         if size == OVERFLOW:
             return OVERFLOW
     return size

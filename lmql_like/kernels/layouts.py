@@ -23,6 +23,7 @@ __all__ = [
     "STATES",
     "UNKNOWN",
     "DfaArrays",
+    "NetworkArrays",
     "NfaArrays",
     "SliceArrays",
     "TrieArrays",
@@ -59,13 +60,6 @@ class NfaArrays(NamedTuple):
     edge_to: NDArray[np.int32]  # [edges] target state
     jump_start: NDArray[np.int32]  # [n + 1] empty moves of state s
     jump_to: NDArray[np.int32]  # [jumps] target state
-    # Calls of grammar rules: read what the rule matches, then go on in the return state.
-    call_start: NDArray[np.int32]  # [n + 1] calls of state s
-    call_rule: NDArray[np.int32]  # [calls] the rule
-    call_return: NDArray[np.int32]  # [calls] return state
-    call_tail: NDArray[np.int8]  # [calls] 1: the return state only ends the calling rule
-    rule_end: NDArray[np.int8]  # [n] 1: a rule ends here
-    rule_first: NDArray[np.int32]  # [rules] start states; a rule stands before those it begins with
     component: NDArray[np.int32]  # [n] which component a state belongs to
     distance: NDArray[np.int32]  # [n] bytes to the component's accepting state
     required: NDArray[np.int8]  # [components] 1: the formula cannot hold without it
@@ -105,25 +99,41 @@ class DfaArrays(NamedTuple):
     ]  # [capacity + 1] where a state's set of nfa states stands in `pool`
     pool: NDArray[np.int64]  # sorted items, one set after another
     buckets: NDArray[np.int32]  # open hash table of states, 0: free; length a power of two
-    # A frame is what a rule's end leads to: a sorted set of `frame below << 32 | return state`,
-    # one pair for each call that the rule, begun where it was begun, may answer.
-    frame_start: NDArray[np.int64]  # [frames + 1] where a frame's pairs stand in `pairs`
-    pairs: NDArray[np.int64]  # one frame's pairs after another's
-    frame_buckets: NDArray[np.int32]  # open hash table of frames, 0: free
     counts: NDArray[np.int64]  # [6] see STATES to FULL
     stamp: NDArray[np.int32]  # [n + 1] scratch: last visit of an nfa state; last item: the clock
-    seen_item: NDArray[np.int64]  # scratch: open hash table of visited items above the bottom
-    seen_clock: NDArray[np.int32]  # scratch: when they were visited
-    call_head: NDArray[np.int32]  # [rules] scratch: first pending call of each rule
-    call_clock: NDArray[np.int32]  # [rules] scratch: when that was written
-    call_next: NDArray[np.int32]  # scratch: pending calls as linked lists
-    call_pair: NDArray[np.int64]  # scratch: their pairs
     members: NDArray[np.int64]  # scratch: the set being built
     stack: NDArray[np.int64]  # scratch
     truth: NDArray[np.int64]  # [64] scratch: operand stack of `kernels.formula`
     queue: NDArray[np.int32]  # [capacity] scratch of searches
     parent: NDArray[np.int32]  # [capacity] scratch of searches
     visited: NDArray[np.int32]  # [capacity + 1] scratch of searches; last item: the clock
+
+
+class NetworkArrays(NamedTuple):
+    """What only grammars need: calls of rules, and the frames that their ends lead back to.
+
+    Kernels take None in its place for patterns, and are compiled without what it takes:
+    each array of a bundle costs time at every call.
+    """
+
+    # Calls of grammar rules: read what the rule matches, then go on in the return state.
+    call_start: NDArray[np.int32]  # [n + 1] calls of state s
+    call_rule: NDArray[np.int32]  # [calls] the rule
+    call_return: NDArray[np.int32]  # [calls] return state
+    call_tail: NDArray[np.int8]  # [calls] 1: the return state only ends the calling rule
+    rule_end: NDArray[np.int8]  # [n] 1: a rule ends here
+    rule_first: NDArray[np.int32]  # [rules] start states; a rule stands before those it begins with
+    # A frame is what a rule's end leads to: a sorted set of `frame below << 32 | return state`,
+    # one pair for each call that the rule, begun where it was begun, may answer.
+    frame_start: NDArray[np.int64]  # [frames + 1] where a frame's pairs stand in `pairs`
+    pairs: NDArray[np.int64]  # one frame's pairs after another's
+    frame_buckets: NDArray[np.int32]  # open hash table of frames, 0: free
+    seen_item: NDArray[np.int64]  # scratch: open hash table of visited items above the bottom
+    seen_clock: NDArray[np.int32]  # scratch: when they were visited
+    call_head: NDArray[np.int32]  # [rules] scratch: first pending call of each rule
+    call_clock: NDArray[np.int32]  # [rules] scratch: when that was written
+    call_next: NDArray[np.int32]  # scratch: pending calls as linked lists
+    call_pair: NDArray[np.int64]  # scratch: their pairs
 
 
 class TrieArrays(NamedTuple):

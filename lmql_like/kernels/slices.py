@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from lmql_like.kernels.layouts import OVERFLOW, DfaArrays, NfaArrays
+from lmql_like.kernels.layouts import OVERFLOW, DfaArrays, NetworkArrays, NfaArrays
 from lmql_like.kernels.subset import successor
 
 __all__ = ["admits_slice"]
@@ -24,6 +24,7 @@ def _listed(pairs: np.ndarray, state: int, reading: int) -> bool:
 def admits_slice(
     nfa: NfaArrays,
     dfa: DfaArrays,
+    net: NetworkArrays | None,
     state: int,
     reader: np.ndarray,
     longest: int,
@@ -38,6 +39,7 @@ def admits_slice(
     Args:
         nfa: the components.
         dfa: the automaton, grown on the way.
+        net: a grammar's calls and frames, None for patterns.
         state: the state in question.
         reader: int8[readers, 256]; next reader state on a byte, -1 outside the slice;
             reader state 0 stands between characters.
@@ -67,7 +69,7 @@ def admits_slice(
                     continue
                 target = dfa.table[source, symbol]
                 if target < 0:
-                    target = successor(nfa, dfa, np.int64(source), np.int64(symbol))
+                    target = successor(nfa, dfa, net, np.int64(source), np.int64(symbol))
                     if target == OVERFLOW:
                         return OVERFLOW
                 if target == 0:

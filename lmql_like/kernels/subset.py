@@ -26,6 +26,7 @@ from lmql_like.kernels.layouts import (
     STATES,
     UNKNOWN,
     DfaArrays,
+    NetworkArrays,
     NfaArrays,
 )
 
@@ -66,7 +67,9 @@ def _intern(nfa: NfaArrays, dfa: DfaArrays, size: int, clock: int) -> int:
             nfa, np.int64(nfa.rule_program[rule]), dfa.stamp, clock, dfa.truth
         ):
             injecting = 1
-            size = add_closure(nfa, dfa, np.int64(nfa.rule_start[rule]), np.int64(0), clock, size)
+            first = np.int64(nfa.rule_start[rule])
+            # A phrase is a pattern: it calls no rules, whatever stands beside it.
+            size = add_closure(nfa, dfa, None, first, np.int64(0), clock, size)
             if size == OVERFLOW:
                 return OVERFLOW
     accepting = evaluate(nfa, np.int64(0), dfa.stamp, clock, dfa.truth)
@@ -173,15 +176,15 @@ def rehash(dfa: DfaArrays) -> None:
 
 
 @njit(cache=True, nogil=True)
-def rehash_frames(dfa: DfaArrays) -> None:
+def rehash_frames(dfa: DfaArrays, net: NetworkArrays) -> None:
     """Fill an empty hash table with all frames there are."""
-    mask = dfa.frame_buckets.size - 1
+    mask = net.frame_buckets.size - 1
     for frame in range(1, dfa.counts[FRAMES]):
-        begin, end = dfa.frame_start[frame], dfa.frame_start[frame + 1]
-        bucket = set_hash(dfa.pairs[begin:end], end - begin, 0) & mask
-        while dfa.frame_buckets[bucket]:
+        begin, end = net.frame_start[frame], net.frame_start[frame + 1]
+        bucket = set_hash(net.pairs[begin:end], end - begin, 0) & mask
+        while net.frame_buckets[bucket]:
             bucket = (bucket + 1) & mask
-        dfa.frame_buckets[bucket] = frame
+        net.frame_buckets[bucket] = frame
 
 
 @njit(cache=True, nogil=True)
@@ -194,28 +197,31 @@ def _tick(dfa: DfaArrays) -> int:
 
 
 @njit(cache=True, nogil=True)
-def initial_state(nfa: NfaArrays, dfa: DfaArrays) -> int:
+def initial_state(nfa: NfaArrays, dfa: DfaArrays, net: NetworkArrays | None) -> int:
     """Make the start state; return it, 0 if nothing can match, or OVERFLOW."""
     clock = _tick(dfa)
     size = 0
     for i in range(nfa.starts.size):
-        size = add_closure(nfa, dfa, np.int64(nfa.starts[i]), np.int64(0), clock, size)
+        size = add_closure(nfa, dfa, net, np.int64(nfa.starts[i]), np.int64(0), clock, size)
         if size == OVERFLOW:
             return OVERFLOW
-    size = enter_calls(nfa, dfa, clock, size)
-    if size == OVERFLOW:
-        return OVERFLOW
+    if net is not None:
+        size = enter_calls(nfa, dfa, net, clock, size)
+        if size == OVERFLOW:
+            return OVERFLOW
     state = _intern(nfa, dfa, size, clock)
     if state <= 0:
         return state
-    live = is_live(nfa, dfa, state)
+    live = is_live(nfa, dfa, net, state)
     if live == OVERFLOW:
         return OVERFLOW
     return state if live else 0
 
 
 @njit(cache=True, nogil=True)
-def _build(nfa: NfaArrays, dfa: DfaArrays, state: int, symbol: int) -> int:
+def _build(
+    nfa: NfaArrays, dfa: DfaArrays, net: NetworkArrays | None, state: int, symbol: int
+) -> int:
     """Build the transition of a state on a byte class; return the target, 0 or OVERFLOW.
 
     The classes around `symbol` that meet the same edges have the same target; the whole
@@ -235,12 +241,13 @@ def _build(nfa: NfaArrays, dfa: DfaArrays, state: int, symbol: int) -> int:
             else:
                 first = max(first, low)
                 last = min(last, high)
-                size = add_closure(nfa, dfa, np.int64(nfa.edge_to[edge]), frame, clock, size)
+                size = add_closure(nfa, dfa, net, np.int64(nfa.edge_to[edge]), frame, clock, size)
                 if size == OVERFLOW:
                     return OVERFLOW
-    size = enter_calls(nfa, dfa, clock, size)
-    if size == OVERFLOW:
-        return OVERFLOW
+    if net is not None:
+        size = enter_calls(nfa, dfa, net, clock, size)
+        if size == OVERFLOW:
+            return OVERFLOW
     target = _intern(nfa, dfa, size, clock)
     if target == OVERFLOW:
         return OVERFLOW
@@ -252,7 +259,7 @@ def _build(nfa: NfaArrays, dfa: DfaArrays, state: int, symbol: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def is_live(nfa: NfaArrays, dfa: DfaArrays, state: int) -> int:
+def is_live(nfa: NfaArrays, dfa: DfaArrays, net: NetworkArrays | None, state: int) -> int:
     """Tell whether an accepting state can be reached: 1, 0 or OVERFLOW.
 
     Depth first, nearest first by `distance`, until an accepting or known live state is
@@ -278,7 +285,7 @@ def is_live(nfa: NfaArrays, dfa: DfaArrays, state: int) -> int:
         for symbol in range(dfa.table.shape[1]):
             value = dfa.table[current, symbol]
             if value == UNKNOWN:
-                value = _build(nfa, dfa, current, symbol)
+                value = _build(nfa, dfa, net, current, symbol)
                 if value == OVERFLOW:
                     return OVERFLOW
             target = -value - 1 if value < 0 else value
@@ -303,15 +310,17 @@ def is_live(nfa: NfaArrays, dfa: DfaArrays, state: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def successor(nfa: NfaArrays, dfa: DfaArrays, state: int, symbol: int) -> int:
+def successor(
+    nfa: NfaArrays, dfa: DfaArrays, net: NetworkArrays | None, state: int, symbol: int
+) -> int:
     """Return the live state behind a byte class, 0 if there is none, or OVERFLOW."""
     value = dfa.table[state, symbol]
     if value >= 0:
         return value
-    target = _build(nfa, dfa, state, symbol) if value == UNKNOWN else np.int64(-value - 1)
+    target = _build(nfa, dfa, net, state, symbol) if value == UNKNOWN else np.int64(-value - 1)
     if target <= 0:
         return target
-    live = is_live(nfa, dfa, target)
+    live = is_live(nfa, dfa, net, target)
     if live == OVERFLOW:
         return OVERFLOW
     dfa.table[state, symbol] = target if live else 0

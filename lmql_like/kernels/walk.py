@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from lmql_like.kernels.layouts import OVERFLOW, DfaArrays, NfaArrays, SliceArrays, TrieArrays
+from lmql_like.kernels.layouts import (
+    OVERFLOW,
+    DfaArrays,
+    NetworkArrays,
+    NfaArrays,
+    SliceArrays,
+    TrieArrays,
+)
 from lmql_like.kernels.slices import admits_slice
 from lmql_like.kernels.subset import successor
 
@@ -23,6 +30,7 @@ __all__ = [
 def mask_tokens(
     nfa: NfaArrays,
     dfa: DfaArrays,
+    net: NetworkArrays | None,
     trie: TrieArrays,
     slices: SliceArrays,
     probes: np.ndarray,
@@ -36,6 +44,7 @@ def mask_tokens(
     Args:
         nfa: the components.
         dfa: the automaton, grown on the way.
+        net: a grammar's calls and frames, None for patterns.
         trie: the tries of the slices' left-over tokens, and of all tokens.
         slices: the slices.
         probes: int16[slices, 257] the bytes to try for each slice, their number last.
@@ -52,6 +61,7 @@ def mask_tokens(
         admitted = admits_slice(
             nfa,
             dfa,
+            net,
             state,
             slices.reader[index],
             slices.longest[index],
@@ -74,7 +84,7 @@ def mask_tokens(
         if symbol >= 0:
             target = dfa.table[path[depth], symbol]
             if target < 0:
-                target = successor(nfa, dfa, np.int64(path[depth]), np.int64(symbol))
+                target = successor(nfa, dfa, net, np.int64(path[depth]), np.int64(symbol))
                 if target == OVERFLOW:
                     return OVERFLOW
         if target == 0:
@@ -92,6 +102,7 @@ def mask_tokens(
 def mask_tokens_ending_in(
     nfa: NfaArrays,
     dfa: DfaArrays,
+    net: NetworkArrays | None,
     trie: TrieArrays,
     state: int,
     path: np.ndarray,
@@ -111,7 +122,7 @@ def mask_tokens_ending_in(
         if symbol >= 0:
             target = dfa.table[path[depth], symbol]
             if target < 0:
-                target = successor(nfa, dfa, np.int64(path[depth]), np.int64(symbol))
+                target = successor(nfa, dfa, net, np.int64(path[depth]), np.int64(symbol))
                 if target == OVERFLOW:
                     return OVERFLOW
         if target == 0:
@@ -128,7 +139,12 @@ def mask_tokens_ending_in(
 
 @njit(cache=True, nogil=True)
 def collect_token_ends(
-    nfa: NfaArrays, dfa: DfaArrays, trie: TrieArrays, state: int, path: np.ndarray
+    nfa: NfaArrays,
+    dfa: DfaArrays,
+    net: NetworkArrays | None,
+    trie: TrieArrays,
+    state: int,
+    path: np.ndarray,
 ) -> int:
     """Put the distinct states in which tokens end into `dfa.parent`.
 
@@ -146,7 +162,7 @@ def collect_token_ends(
         if symbol >= 0:
             target = dfa.table[path[depth], symbol]
             if target < 0:
-                target = successor(nfa, dfa, np.int64(path[depth]), np.int64(symbol))
+                target = successor(nfa, dfa, net, np.int64(path[depth]), np.int64(symbol))
                 if target == OVERFLOW:
                     return OVERFLOW
         if target == 0:
@@ -166,24 +182,36 @@ def collect_token_ends(
 
 
 @njit(cache=True, nogil=True)
-def advance_bytes(nfa: NfaArrays, dfa: DfaArrays, state: int, data: np.ndarray) -> int:
+def advance_bytes(
+    nfa: NfaArrays,
+    dfa: DfaArrays,
+    net: NetworkArrays | None,
+    state: int,
+    data: np.ndarray,
+) -> int:
     """Return the live state behind uint8[n] bytes, 0 if there is none, or OVERFLOW."""
     for i in range(data.size):
         symbol = nfa.class_of_byte[data[i]]
         if symbol < 0:
             return 0
-        state = successor(nfa, dfa, np.int64(state), np.int64(symbol))
+        state = successor(nfa, dfa, net, np.int64(state), np.int64(symbol))
         if state <= 0:
             return state
     return state
 
 
 @njit(cache=True, nogil=True)
-def live_symbols(nfa: NfaArrays, dfa: DfaArrays, state: int, out: np.ndarray) -> int:
+def live_symbols(
+    nfa: NfaArrays,
+    dfa: DfaArrays,
+    net: NetworkArrays | None,
+    state: int,
+    out: np.ndarray,
+) -> int:
     """Write the byte classes that lead to live states into out; return their number."""
     found = 0
     for symbol in range(dfa.table.shape[1]):
-        target = successor(nfa, dfa, np.int64(state), np.int64(symbol))
+        target = successor(nfa, dfa, net, np.int64(state), np.int64(symbol))
         if target == OVERFLOW:
             return OVERFLOW
         if target:
@@ -194,13 +222,19 @@ def live_symbols(nfa: NfaArrays, dfa: DfaArrays, state: int, out: np.ndarray) ->
 
 @njit(cache=True, nogil=True)
 def forced_run(
-    nfa: NfaArrays, dfa: DfaArrays, state: int, only_byte: np.ndarray, out: np.ndarray
+    nfa: NfaArrays,
+    dfa: DfaArrays,
+    net: NetworkArrays | None,
+    state: int,
+    only_byte: np.ndarray,
+    out: np.ndarray,
 ) -> int:
     """Write the bytes that must follow a state: while it does not accept and one byte can follow.
 
     Args:
         nfa: the components.
         dfa: the automaton.
+        net: a grammar's calls and frames, None for patterns.
         state: where the run starts.
         only_byte: int32[classes]; the byte of a class that has just one, else -1.
         out: uint8[limit] out.
@@ -212,7 +246,7 @@ def forced_run(
     while written < out.size and dfa.accepting[state] == 0:
         choice = -1
         for symbol in range(dfa.table.shape[1]):
-            target = successor(nfa, dfa, np.int64(state), np.int64(symbol))
+            target = successor(nfa, dfa, net, np.int64(state), np.int64(symbol))
             if target == OVERFLOW:
                 return OVERFLOW
             if target:

@@ -19,6 +19,7 @@ from lmql_like.kernels.layouts import (
     PAIRS,
     STATES,
     DfaArrays,
+    NetworkArrays,
     NfaArrays,
     SliceArrays,
     TrieArrays,
@@ -33,7 +34,7 @@ from lmql_like.kernels.walk import (
     mask_tokens_ending_in,
 )
 
-__all__ = ["LazyDfa"]
+__all__ = ["LazyDfa", "NetworkTables"]
 
 
 class LazyDfa:
@@ -45,17 +46,21 @@ class LazyDfa:
 
     Args:
         nfa: the components, formula and rules.
+        network: the calls of a grammar's rules; None for patterns.
         limits: `max_states` and `max_set_items`; over them, `GrammarError` G201.
     """
 
-    def __init__(self, nfa: NfaArrays, limits: Limits) -> None:
+    def __init__(
+        self, nfa: NfaArrays, limits: Limits, network: NetworkTables | None = None
+    ) -> None:
         self._nfa = nfa
+        self._network = network
         self._limits = limits
         self._lock = threading.RLock()
         self._n_classes = int(nfa.class_of_byte.max()) + 1
-        has_calls = bool(nfa.call_rule.size)
+        has_calls = network is not None
         self._room = _Room(
-            states=64,
+            states=256,
             items=1024,
             frames=64 if has_calls else 1,
             pairs=256 if has_calls else 1,
@@ -63,6 +68,7 @@ class LazyDfa:
             scratch=(256 if has_calls else 0) + 2 * nfa.component.size + 16,
         )
         self._dfa = self._allocate(self._room)
+        self._net = self._allocate_frames(self._room)
         self._dfa.counts[STATES] = 1  # state 0 is the dead one
         self._dfa.counts[FRAMES] = 1  # frame 0 is the bottom
         counts = np.bincount(nfa.class_of_byte[nfa.class_of_byte >= 0], minlength=self._n_classes)
@@ -71,7 +77,7 @@ class LazyDfa:
             symbol = nfa.class_of_byte[byte]
             if symbol >= 0 and counts[symbol] == 1:
                 self._only_byte[symbol] = byte
-        self._start = self._run(lambda: initial_state(self._nfa, self._dfa))
+        self._start = self._run(lambda: initial_state(self._nfa, self._dfa, self._net))
 
     @property
     def start(self) -> int:
@@ -99,7 +105,7 @@ class LazyDfa:
     def successors(self, state: int) -> list[int]:
         """Return the distinct live states behind one more byte."""
         symbols = np.empty(self._n_classes, np.int32)
-        found = self._run(lambda: live_symbols(self._nfa, self._dfa, state, symbols))
+        found = self._run(lambda: live_symbols(self._nfa, self._dfa, self._net, state, symbols))
         return list(dict.fromkeys(self._dfa.table[state, symbols[:found]].tolist()))
 
     def is_stopped(self, state: int) -> bool:
@@ -113,12 +119,12 @@ class LazyDfa:
     def advance(self, state: int, data: bytes) -> int:
         """Return the state behind some bytes, 0 if no accepting state is reachable there."""
         array = np.frombuffer(data, np.uint8)
-        return self._run(lambda: advance_bytes(self._nfa, self._dfa, state, array))
+        return self._run(lambda: advance_bytes(self._nfa, self._dfa, self._net, state, array))
 
     def live_bytes(self, state: int) -> NDArray[np.bool_]:
         """Return bool[256]: the bytes that may follow a state."""
         symbols = np.empty(self._n_classes, np.int32)
-        found = self._run(lambda: live_symbols(self._nfa, self._dfa, state, symbols))
+        found = self._run(lambda: live_symbols(self._nfa, self._dfa, self._net, state, symbols))
         flags = np.zeros(self._n_classes + 1, np.bool_)
         flags[symbols[:found]] = True
         return flags[self._nfa.class_of_byte]  # class -1 reads the spare last flag
@@ -126,7 +132,9 @@ class LazyDfa:
     def forced_bytes(self, state: int, limit: int = 4096) -> bytes:
         """Return the bytes that must follow a state, up to where it accepts or a choice begins."""
         out = np.empty(limit, np.uint8)
-        written = self._run(lambda: forced_run(self._nfa, self._dfa, state, self._only_byte, out))
+        written = self._run(
+            lambda: forced_run(self._nfa, self._dfa, self._net, state, self._only_byte, out)
+        )
         return out[:written].tobytes()
 
     def mask(
@@ -144,7 +152,16 @@ class LazyDfa:
         """
         self._run(
             lambda: mask_tokens(
-                self._nfa, self._dfa, tokens.tries, tokens.slices, probes, state, path, work, row
+                self._nfa,
+                self._dfa,
+                self._net,
+                tokens.tries,
+                tokens.slices,
+                probes,
+                state,
+                path,
+                work,
+                row,
             )
         )
 
@@ -174,7 +191,9 @@ class LazyDfa:
     ) -> None:
         """As `mask`, for tokens that end in a state s with wanted[s] != 0."""
         self._run(
-            lambda: mask_tokens_ending_in(self._nfa, self._dfa, trie, state, path, wanted, row)
+            lambda: mask_tokens_ending_in(
+                self._nfa, self._dfa, self._net, trie, state, path, wanted, row
+            )
         )
 
     def token_ends(
@@ -182,7 +201,9 @@ class LazyDfa:
     ) -> NDArray[np.int32]:
         """Return the distinct states, ascending, in which the trie's tokens end."""
         with self._lock:
-            found = self._run(lambda: collect_token_ends(self._nfa, self._dfa, trie, state, path))
+            found = self._run(
+                lambda: collect_token_ends(self._nfa, self._dfa, self._net, trie, state, path)
+            )
             return self._dfa.parent[:found].copy()
 
     def _run(self, kernel: Callable[[], int]) -> int:
@@ -220,12 +241,33 @@ class LazyDfa:
             getattr(new, name)[:n_states] = getattr(old, name)[:n_states]
         new.set_start[: n_states + 1] = old.set_start[: n_states + 1]
         new.pool[:n_items] = old.pool[:n_items]
-        new.frame_start[: n_frames + 1] = old.frame_start[: n_frames + 1]
-        new.pairs[:n_pairs] = old.pairs[:n_pairs]
         new.counts[:] = old.counts
         rehash(new)
-        rehash_frames(new)
-        self._dfa, self._room = new, room
+        net = self._allocate_frames(room)
+        if net is not None and self._net is not None:
+            net.frame_start[: n_frames + 1] = self._net.frame_start[: n_frames + 1]
+            net.pairs[:n_pairs] = self._net.pairs[:n_pairs]
+            rehash_frames(new, net)
+        self._dfa, self._net, self._room = new, net, room
+
+    def _allocate_frames(self, room: _Room) -> NetworkArrays | None:
+        if self._network is None:
+            return None
+        # Open addressing wants room: an item is looked for in few places only.
+        seen = 1 << (4 * room.scratch).bit_length()
+        n_rules = self._network.rule_first.size
+        return NetworkArrays(
+            **vars(self._network),
+            frame_start=np.zeros(room.frames + 1, np.int64),
+            pairs=np.empty(room.pairs, np.int64),
+            frame_buckets=np.zeros(1 << (2 * room.frames).bit_length(), np.int32),
+            seen_item=np.zeros(seen, np.int64),
+            seen_clock=np.zeros(seen, np.int32),
+            call_head=np.zeros(n_rules, np.int32),
+            call_clock=np.zeros(n_rules, np.int32),
+            call_next=np.empty(room.scratch, np.int32),
+            call_pair=np.empty(room.scratch, np.int64),
+        )
 
     def _allocate(self, room: _Room) -> DfaArrays:
         n = self._nfa.component.size
@@ -239,17 +281,8 @@ class LazyDfa:
             set_start=np.zeros(room.states + 1, np.int64),
             pool=np.empty(room.items, np.int64),
             buckets=np.zeros(1 << (2 * room.states).bit_length(), np.int32),
-            frame_start=np.zeros(room.frames + 1, np.int64),
-            pairs=np.empty(room.pairs, np.int64),
-            frame_buckets=np.zeros(1 << (2 * room.frames).bit_length(), np.int32),
             counts=np.zeros(6, np.int64),
             stamp=np.zeros(n + 1, np.int32),
-            seen_item=np.zeros(1 << (4 * room.scratch).bit_length(), np.int64),
-            seen_clock=np.zeros(1 << (4 * room.scratch).bit_length(), np.int32),
-            call_head=np.zeros(self._nfa.rule_first.size, np.int32),
-            call_clock=np.zeros(self._nfa.rule_first.size, np.int32),
-            call_next=np.empty(room.scratch, np.int32),
-            call_pair=np.empty(room.scratch, np.int64),
             members=np.empty(room.scratch, np.int64),
             stack=np.empty(room.scratch, np.int64),
             truth=np.zeros(2 * self._nfa.code.size + self._nfa.accept.size + 2, np.int64),
@@ -257,6 +290,18 @@ class LazyDfa:
             parent=np.empty(room.states, np.int32),
             visited=np.zeros(room.states + 1, np.int32),
         )
+
+
+@dataclass(frozen=True)
+class NetworkTables:
+    """The calls of a grammar's rules; fields as in `kernels.layouts.NetworkArrays`."""
+
+    call_start: NDArray[np.int32]
+    call_rule: NDArray[np.int32]
+    call_return: NDArray[np.int32]
+    call_tail: NDArray[np.int8]
+    rule_end: NDArray[np.int8]
+    rule_first: NDArray[np.int32]
 
 
 @dataclass
