@@ -26,6 +26,7 @@ class Engine:
         state = grammar.new_state()
         state.fill_mask(np.zeros(self.vocabulary.n_words, np.uint32))
         state.advance(tokenizer.encode("a", add_special_tokens=False)[0])
+        compile_regex(".{1,400}").matches("x" * 300)  # more states than there is room for at first
 
     def compile(self, kind: str, text: str, tokenizer_dir: str) -> _Grammar:  # noqa: ARG002
         """Compile a constraint; only regular expressions yet."""
