@@ -102,6 +102,7 @@ CODES: dict[str, str] = {
     "G301": "the tokenizer has no fast version",
     "G302": "the tokenizer's tokens cannot be read as bytes",
     "G303": "the vocabulary is empty or malformed",
+    "G304": "a grammar on a vocabulary that cannot write every byte",
     # G4: grammars
     "G401": "the grammar cannot be read",
     "G402": "a rule is used that is not defined",

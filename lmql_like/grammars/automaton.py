@@ -89,6 +89,11 @@ class Automaton:
                 self._dfas[alphabet] = LazyDfa(arrays, self._limits, network)
             return self._dfas[alphabet]
 
+    @property
+    def has_calls(self) -> bool:
+        """Whether rules call each other: a grammar that is more than a pattern."""
+        return bool(len(self._graph.calls))
+
     def regime(self, count: int) -> int:
         """Return which range between `count_bounds` a token count lies in."""
         return bisect_right(self.count_bounds, count)

@@ -13,6 +13,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from lmql_like.errors import GrammarError
 from lmql_like.grammars.automaton import Automaton
 from lmql_like.grammars.completions import Completions
 from lmql_like.grammars.vocabulary import Vocabulary
@@ -32,6 +33,9 @@ class TokenMasker:
 
     A completion is a sequence of this vocabulary's tokens. The end-of-text bits are set
     where the constraint accepts.
+
+    Raises:
+        GrammarError: G304 for a grammar where the vocabulary cannot write every byte.
     """
 
     END: int = -1
@@ -40,6 +44,14 @@ class TokenMasker:
     def __init__(
         self, automaton: Automaton, vocabulary: Vocabulary, *, row_budget: int = 256 << 20
     ) -> None:
+        if automaton.has_calls and not vocabulary.spells_every_byte:
+            # Whether tokens can write a completion is then a search through a grammar's
+            # endlessly many states, which need not end.
+            raise GrammarError(
+                "G304",
+                "a grammar needs a vocabulary that can write every byte of its tokens by itself",
+                help="use a byte-level or byte-fallback tokenizer, or a pattern instead",
+            )
         self.automaton = automaton
         self.vocabulary = vocabulary
         self._dfa = automaton.dfa(vocabulary.alphabet)

@@ -10,6 +10,7 @@ from lark import Lark
 from lark.exceptions import LarkError
 from naive_earley import is_sentence, is_viable, productive
 
+from lmql_like.errors import GrammarError
 from lmql_like.grammars import TokenMasker, Vocabulary, compile_formula
 from lmql_like.grammars.cfg.rules import RuleSet
 from lmql_like.grammars.formulas import Derives
@@ -128,3 +129,10 @@ def test_copies_of_a_repeat_call_too():
 def test_the_start_rule_is_chosen(name):
     grammar = {"s": [(b"a",)], "t": [(b"b",)], "u": []}
     assert compiled(grammar, name).matches(b"a") == (name == "s")
+
+
+def test_vocabularies_that_cannot_write_every_byte_are_refused():
+    automaton = compiled({"s": [(b"a", "s", b"b"), ()], "t": [], "u": []})
+    with pytest.raises(GrammarError) as raised:
+        TokenMasker(automaton, Vocabulary([b"a", b"ab", b""], eos_token_ids=[2]))
+    assert raised.value.code == "G304"
