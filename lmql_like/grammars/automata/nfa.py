@@ -23,6 +23,7 @@ from lmql_like.grammars.regex.nodes import (
     Node,
     Reference,
     Repeat,
+    Symbol,
 )
 from lmql_like.grammars.utf8 import utf8_automaton
 from lmql_like.source import Span
@@ -197,6 +198,8 @@ class NfaBuilder:
                 self._jump(start, end)
         elif isinstance(node, AnyByte):
             self._edge(start, 0, 255, end)
+        elif isinstance(node, Symbol):
+            self._edge(start, node.index, node.index, end)
         elif isinstance(node, Concat):
             self._emit_sequence(node.parts, start, end)
         elif isinstance(node, Alternation):

@@ -18,6 +18,7 @@ __all__ = [
     "Node",
     "Reference",
     "Repeat",
+    "Symbol",
     "is_nullable",
 ]
 
@@ -73,7 +74,14 @@ class Reference:
     span: Span | None = field(default=None, compare=False)
 
 
-Node: TypeAlias = Reference | CharSet | AnyByte | Concat | Alternation | Repeat | Choice
+@dataclass(frozen=True)
+class Symbol:
+    """One terminal of a lexed grammar, by its index: a leaf of rules, never of patterns."""
+
+    index: int
+
+
+Node: TypeAlias = Symbol | Reference | CharSet | AnyByte | Concat | Alternation | Repeat | Choice
 
 
 ANY_TEXT: Node = Repeat(CharSet(ALL_CHARACTERS), 0, None)
