@@ -29,6 +29,7 @@ from lmql_like.runtime.masking import MaskTable
 from lmql_like.runtime.model import LanguageModel
 from lmql_like.runtime.search.strategy import END, Choice, Offer, Strategy
 from lmql_like.runtime.stepper import Stepper
+from lmql_like.runtime.tracing import Recorder
 
 __all__ = ["Engine", "Group"]
 
@@ -63,6 +64,7 @@ class Engine:
         max_rows: groups are admitted while their rows together stay within this; at
             least one group runs.
         raises: an error in a query's own code ends the run instead of its group.
+        recorder: records what happens, where a trace is wanted.
     """
 
     def __init__(
@@ -73,12 +75,14 @@ class Engine:
         *,
         max_rows: int,
         raises: bool,
+        recorder: Recorder | None = None,
     ) -> None:
         self.batch = Batch(model)
         self._stepper = stepper
         self._masks = masks
         self._max_rows = max_rows
         self._raises = raises
+        self._recorder = recorder
         self._size = model.vocabulary.size
         self._owners: list[Group] = []
         self._all_ids = np.empty(self._size, np.int32)
@@ -107,6 +111,8 @@ class Engine:
                 going += moved
                 owners += [group] * len(moved)
                 yield group
+            if self._recorder is not None:
+                self._recorder.end_round(self.batch, self._masks, len(self._owners))
 
     def _admitted(self, waiting: deque[Group], owners: Sequence[Group]) -> Iterator[Group]:
         """Start the next groups while there is room."""
@@ -156,7 +162,8 @@ class Engine:
 
     def _offer(self, row: int, logits: NDArray[np.float32]) -> Offer:
         hypothesis = self.batch.hypotheses[row]
-        bits = self._stepper.mask(hypothesis).bits
+        mask = self._stepper.mask(hypothesis)
+        bits = mask.bits
         width = self._owners[row].search.width
         if width is None:
             ids, logprobs = self._all_ids, self._all_logprobs
@@ -175,6 +182,9 @@ class Engine:
         end = -np.inf
         if end_ids:
             end = float(np.logaddexp.reduce(logits[end_ids].astype(np.float64)) - normalizer)
+        if self._recorder is not None:
+            owner = self._owners[row].input_index
+            hypothesis = self._recorder.ask(hypothesis, owner, logits, mask, end)
         return Offer(hypothesis, ids, logprobs, end)
 
     def _step(
@@ -200,8 +210,10 @@ class Engine:
         def take(choice: Choice) -> Hypothesis:
             parent = own[choice.parent].hypothesis
             if choice.token == END:
-                return self._stepper.take_end(parent, choice.logprob)
-            return self._stepper.take_token(parent, choice.token, choice.logprob)
+                child = self._stepper.take_end(parent, choice.logprob)
+            else:
+                child = self._stepper.take_token(parent, choice.token, choice.logprob)
+            return child if self._recorder is None else self._recorder.answer(child, choice)
 
         placed = self._try(group, partial(group.search.step, own, take)) or []
         return [(open_rows[parent], hypothesis) for parent, hypothesis in placed]

@@ -8,12 +8,13 @@ branches of the program.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lmql_like.grammars.formulas import And, StopsBefore
 from lmql_like.grammars.masker import MaskerState
 from lmql_like.runtime.interpreter import Done, Fill, Hole
 from lmql_like.runtime.masking import Recognizer
+from lmql_like.runtime.trace import Moment
 
 __all__ = ["Hypothesis", "OpenHole", "Segment", "Status", "incomplete_tail"]
 
@@ -77,6 +78,7 @@ class Hypothesis:
         n_generated: hole tokens that the model chose.
         n_forced: hole tokens that were appended without asking the model.
         n_lost: forced tokens that left the prompt again before they were scored.
+        trace: its last record, where the run is traced.
     """
 
     step: Fill | Done
@@ -94,6 +96,7 @@ class Hypothesis:
     n_generated: int = 0
     n_forced: int = 0
     n_lost: int = 0
+    trace: Moment | None = field(default=None, repr=False, compare=False)
 
     @property
     def needs_choice(self) -> bool:

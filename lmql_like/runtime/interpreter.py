@@ -50,10 +50,17 @@ class Interpreter:
         self._namespace: dict[str, Any] = {}
         self._awaiter = Awaiter()
 
-    def start(self, arguments: Mapping[str, Any] | None = None) -> Step:
+    def start(
+        self, arguments: Mapping[str, Any] | None = None, after: ProgramState | None = None
+    ) -> Step:
         """Run the program up to its first hole.
 
         The caller's containers are copied, so that the program cannot change them.
+
+        Args:
+            arguments: the values of its parameters.
+            after: the state in which another program ended; this one goes on with its
+                names, variables and prompt.
 
         Raises:
             QueryError: Q401, Q402 for arguments that are missing or unknown.
@@ -62,8 +69,13 @@ class Interpreter:
         values = bind_arguments(self.program.parameters, arguments or {})
         outer = {name: self._scope[name] for name in self.program.captured if name in self._scope}
         given = tuple(_objects_in([*outer.values(), *values.values()]))
-        names = Copier(given).copy(outer | values)
-        return self._run(ProgramState(names=names, shared=given))
+        if after is None:
+            names = Copier(given).copy(outer | values)
+            return self._run(ProgramState(names=names, shared=given))
+        shared = (*after.shared, *given)
+        names = Copier(shared).copy({**after.names, **outer, **values})
+        state = replace(after, names=names, shared=shared, counter=0, slots={}, pending=())
+        return self._run(state)
 
     def fill(self, state: ProgramState, raw: str) -> Step:
         """Give the hole that a state waits for its text, and run to the next one.

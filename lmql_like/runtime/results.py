@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from lmql_like.errors import LmqlLikeError
 from lmql_like.runtime.hypotheses import Segment
+from lmql_like.runtime.trace import Trace
 
 __all__ = ["Result", "ResultStatus", "Usage"]
 
@@ -66,6 +67,7 @@ class Result:
         token_ids: the tokens that spell the text, start tokens included.
         error: what failed, where the status is "error".
         others: the run's further results, where one was asked for and several came.
+        trace: how it came about, where the run was traced.
     """
 
     text: str
@@ -80,6 +82,7 @@ class Result:
     token_ids: tuple[int, ...] = field(default=(), compare=False)
     error: LmqlLikeError | None = None
     others: tuple[Result, ...] = field(default=(), compare=False)
+    trace: Trace | None = field(default=None, compare=False)
 
     @property
     def prompt(self) -> str:

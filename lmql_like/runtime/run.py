@@ -18,6 +18,8 @@ from lmql_like.runtime.results import Result, ResultStatus, Usage
 from lmql_like.runtime.search.decoders import DecoderSpec, make_decoder, parse_decoder
 from lmql_like.runtime.stepper import Stepper
 from lmql_like.runtime.streaming import TextEvent, TextStream
+from lmql_like.runtime.trace import Trace
+from lmql_like.runtime.tracing import Recorder
 from lmql_like.source import Source
 
 __all__ = ["DEFAULT_MAX_ROWS", "Run", "run_program", "start_run"]
@@ -36,6 +38,7 @@ def run_program(
     max_rows: int = DEFAULT_MAX_ROWS,
     first_index: int = 0,
     scope: Mapping[str, Any] | None = None,
+    trace: bool = False,
 ) -> list[Result]:
     """Run a program on one input or on many, all of them in one batch.
 
@@ -51,6 +54,7 @@ def run_program(
         max_rows: the most rows the model is run with at a time; more inputs wait.
         first_index: number of the first input, for one of several shards.
         scope: values of the names that the program reads from the scope it was written in.
+        trace: record what happens, for `Result.trace`.
 
     Returns:
         The results of each input, best first (samples in order), inputs in order.
@@ -71,6 +75,7 @@ def run_program(
         max_rows=max_rows,
         first_index=first_index,
         scope=scope,
+        trace=trace,
     )
     if stream is not None:
         for event in run.events():
@@ -88,10 +93,12 @@ def start_run(
     max_rows: int = DEFAULT_MAX_ROWS,
     first_index: int = 0,
     scope: Mapping[str, Any] | None = None,
+    trace: bool = False,
+    after: Hypothesis | None = None,
 ) -> Run:
     """Return a run that has not begun: iterate over its `events`, then ask for `results`.
 
-    Args and errors as `run_program`.
+    Args and errors as `run_program`; `trace` and `after` as `Run`.
     """
     is_one = arguments is None or isinstance(arguments, Mapping)
     inputs = [arguments or {}] if is_one else list(arguments or ())
@@ -105,6 +112,8 @@ def start_run(
         first_index=first_index,
         raises=is_one,
         source=program.source,
+        trace=trace,
+        after=after,
     )
 
 
@@ -121,6 +130,9 @@ class Run:
         first_index: number of the first input.
         raises: an error in the query's own code ends the run instead of one result.
         source: the query's text, for errors.
+        trace: record what happens, for `Result.trace`.
+        after: go on behind a hypothesis that completed another program: with its text,
+            its tokens and the values of its names.
     """
 
     def __init__(
@@ -135,6 +147,8 @@ class Run:
         first_index: int = 0,
         raises: bool = False,
         source: Source | None = None,
+        trace: bool = False,
+        after: Hypothesis | None = None,
     ) -> None:
         self._model = model
         self._decoder = decoder
@@ -142,20 +156,39 @@ class Run:
         seed = secrets.randbits(63) if seed is None else seed
         stepper = Stepper(interpreter, model, self._masks, max_len=decoder.max_len, source=source)
         self._groups = [
-            Group(first_index + n, search, partial(stepper.start, values, search.ranks))
+            Group(first_index + n, search, partial(stepper.start, values, search.ranks, after))
             for n, values in enumerate(inputs)
             for search in decoder.searches(first_index + n, seed=seed, max_rows=max_rows)
         ]
-        self._engine = Engine(model, stepper, self._masks, max_rows=max_rows, raises=raises)
+        self._recorder = Recorder(model) if trace else None
+        self._engine = Engine(
+            model, stepper, self._masks, max_rows=max_rows, raises=raises, recorder=self._recorder
+        )
         self._progress = self._engine.run(self._groups)
 
     def events(self) -> Iterator[TextEvent]:
         """Run to the end; yield the text of each input's best result, or of each sample."""
+        for events in self.steps():
+            yield from events
+
+    def steps(self) -> Iterator[list[TextEvent]]:
+        """Run to the end step by step; yield the events of each, of many steps none.
+
+        Between two steps the run can be given up.
+        """
         streams: dict[tuple[int, int], TextStream] = {}
         for group in self._progress:
+            found: list[TextEvent] = []
             for lane, hypotheses in _by_lane(group).items():
                 key = (group.input_index, lane)
-                yield from streams.setdefault(key, TextStream(*key)).update(hypotheses)
+                found += streams.setdefault(key, TextStream(*key)).update(hypotheses)
+            yield found
+
+    def finished(self) -> list[Hypothesis]:
+        """Run to the end; return the hypotheses behind the results, in their order."""
+        for _ in self._progress:
+            pass
+        return [found for group in self._groups for found in group.search.results()]
 
     def results(self) -> list[Result]:
         """Run to the end where that has not happened yet; return all results."""
@@ -185,6 +218,7 @@ class Run:
             input_index=input_index,
             segments=hypothesis.all_segments,
             token_ids=hypothesis.ids,
+            trace=Trace(self._recorder.record, hypothesis.trace) if self._recorder else None,
         )
 
     def _failure(self, input_index: int, error: LmqlLikeError) -> Result:

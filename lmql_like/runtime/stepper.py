@@ -69,15 +69,44 @@ class Stepper:
         self._index: TokenIndex | None = None
         self._starts: dict[str, list[int]] = {}
 
-    def start(self, arguments: Mapping[str, Any], is_ranked: bool) -> Hypothesis:
+    def start(
+        self, arguments: Mapping[str, Any], is_ranked: bool, after: Hypothesis | None = None
+    ) -> Hypothesis:
         """Return the hypothesis at the program's first choice.
 
         Args:
             arguments: the values of the program's parameters.
             is_ranked: the search will compare its log-probability with others'.
+            after: a hypothesis that completed another program, to go on behind.
         """
-        step = self._interpreter.start(dict(arguments))
-        return self._settle(Hypothesis(step, is_ranked=is_ranked))
+        if after is None:
+            step = self._interpreter.start(dict(arguments))
+            return self._settle(Hypothesis(step, is_ranked=is_ranked))
+        step = self._interpreter.start(dict(arguments), after.step.state)
+        # What stood behind the last hole is encoded together with what follows, as if
+        # both were one program.
+        begun = replace(self._without_end(after), is_ranked=is_ranked)
+        step = replace(step, text=after.step.text + step.text)
+        return self._settle(replace(begun, step=step))
+
+    def _without_end(self, complete: Hypothesis) -> Hypothesis:
+        """Return a completed hypothesis as it was when its last hole had been filled."""
+        text = complete.step.text
+        if not complete.step.state.variables and complete.data == text.encode():
+            return Hypothesis(complete.step)
+        count = len(self._model.encode(text, at_start=False)) if text else 0
+        kept = len(complete.ids) - count
+        return replace(
+            complete,
+            ids=complete.ids[:kept],
+            n_fed=0,
+            unscored=(),
+            segments=complete.segments[:-1] if text else complete.segments,
+            status=None,
+            lane=0,
+            n_prompt=complete.n_prompt - count,
+            trace=None,
+        )
 
     def take_token(self, hypothesis: Hypothesis, token_id: int, logprob: float) -> Hypothesis:
         """Append a token that the model chose; its bit must be set in the mask."""
