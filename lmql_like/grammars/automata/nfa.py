@@ -20,6 +20,8 @@ from lmql_like.grammars.regex.nodes import (
     CharSet,
     Choice,
     Concat,
+    Diagram,
+    Finite,
     Node,
     Reference,
     Repeat,
@@ -207,6 +209,10 @@ class NfaBuilder:
                 self._emit(option, start, end)
         elif isinstance(node, Choice):
             self._emit_choice(node, start, end)
+        elif isinstance(node, Finite):
+            self._emit_finite(node, start, end)
+        elif isinstance(node, Diagram):
+            self._emit_diagram(node, start, end)
         else:
             self._emit_repeat(node, start, end)
 
@@ -241,6 +247,30 @@ class NfaBuilder:
                     self._edge(state, byte, byte, target)
                 state = target
             self._jump(state, end)
+
+    def _emit_finite(self, node: Finite, start: int, end: int) -> None:
+        """Add a copy of an automaton; nothing but the jump from `start` leads into it."""
+        self._reserve(node.n_states, None)
+        base = self._n_states
+        self._n_states += node.n_states
+        sources, low, high, targets = self._edges
+        sources.extend([base + state for state in node.edges[0]])
+        low.extend(node.edges[1])
+        high.extend(node.edges[2])
+        targets.extend([base + state for state in node.edges[3]])
+        self._jump(start, base)
+        for state in node.accepting:
+            self._jump(base + state, end)
+
+    def _emit_diagram(self, node: Diagram, start: int, end: int) -> None:
+        self._reserve(node.n_states, None)
+        base = self._n_states
+        self._n_states += node.n_states
+        self._jump(start, base)
+        for source, part, target in node.moves:
+            self._emit(part, base + source, base + target)
+        for state in node.accepting:
+            self._jump(base + state, end)
 
     def _emit_repeat(self, node: Repeat, start: int, end: int) -> None:
         low, high = node.low, node.high

@@ -30,9 +30,12 @@ from lmql_like.grammars.regex.nodes import (
     CharSet,
     Choice,
     Concat,
+    Diagram,
+    Finite,
     Node,
     Reference,
     Repeat,
+    is_nullable_diagram,
 )
 
 __all__ = ["build_network"]
@@ -71,6 +74,8 @@ def _children(node: Node) -> tuple[Node, ...]:
         return node.parts
     if isinstance(node, Alternation):
         return node.options
+    if isinstance(node, Diagram):
+        return tuple(part for _, part, _ in node.moves)
     return (node.item,) if isinstance(node, Repeat) else ()
 
 
@@ -87,6 +92,8 @@ def _size(node: Node) -> int:
     """Return about how many states a node needs."""
     if isinstance(node, Choice):
         return sum(map(len, node.texts))
+    if isinstance(node, Finite):
+        return node.n_states
     if isinstance(node, CharSet):
         return 1 if not node.ranges or node.ranges[-1][1] < 0x80 else 8
     inner = 1 + sum(map(_size, _children(node)))
@@ -119,6 +126,9 @@ def _with_rules(node: Node, rules: Mapping[str, Node]) -> Node:
         return Concat(tuple(_with_rules(part, rules) for part in node.parts))
     if isinstance(node, Alternation):
         return Alternation(tuple(_with_rules(option, rules) for option in node.options))
+    if isinstance(node, Diagram):
+        moves = tuple((a, _with_rules(part, rules), b) for a, part, b in node.moves)
+        return replace(node, moves=moves)
     return replace(node, item=_with_rules(node.item, rules)) if isinstance(node, Repeat) else node
 
 
@@ -146,6 +156,10 @@ def _nullable(rules: Mapping[str, Node]) -> frozenset[str]:
             return any(map(is_empty, node.options))
         if isinstance(node, Repeat):
             return node.low == 0 or is_empty(node.item)
+        if isinstance(node, Finite):
+            return 0 in node.accepting
+        if isinstance(node, Diagram):
+            return is_nullable_diagram(node, is_empty)
         return isinstance(node, Choice) and "" in node.texts
 
     while True:

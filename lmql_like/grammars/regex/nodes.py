@@ -1,8 +1,14 @@
-"""What a pattern means: languages over characters, without the way they were written."""
+"""What a pattern means: languages over characters, without the way they were written.
+
+A node may know its span, the place it was written at; nodes that differ in their spans
+only are equal.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from lmql_like.grammars.regex.charsets import ALL_CHARACTERS, Ranges
@@ -15,11 +21,14 @@ __all__ = [
     "CharSet",
     "Choice",
     "Concat",
+    "Diagram",
+    "Finite",
     "Node",
     "Reference",
     "Repeat",
     "Symbol",
     "is_nullable",
+    "is_nullable_diagram",
 ]
 
 
@@ -28,6 +37,7 @@ class CharSet:
     """One character out of a set; the empty set matches nothing."""
 
     ranges: Ranges
+    span: Span | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,7 @@ class Concat:
     """One part after another; no parts match the empty text."""
 
     parts: tuple[Node, ...]
+    span: Span | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -47,6 +58,7 @@ class Alternation:
     """Any one of the options."""
 
     options: tuple[Node, ...]
+    span: Span | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -64,6 +76,7 @@ class Choice:
     """One of many texts, kept as texts: they become a trie, not an alternation."""
 
     texts: tuple[str, ...]
+    span: Span | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -81,7 +94,50 @@ class Symbol:
     index: int
 
 
-Node: TypeAlias = Symbol | Reference | CharSet | AnyByte | Concat | Alternation | Repeat | Choice
+@dataclass(frozen=True, eq=False)
+class Finite:
+    """A finite automaton over bytes, put in place; state 0 is the start.
+
+    Attributes:
+        n_states: how many states there are.
+        edges: columns source, first byte, last byte, target.
+        accepting: the states in which it ends.
+    """
+
+    n_states: int
+    edges: tuple[list[int], list[int], list[int], list[int]]
+    accepting: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Diagram:
+    """A finite automaton whose moves read nodes; state 0 is the start.
+
+    Attributes:
+        n_states: how many states there are.
+        moves: (source, node, target).
+        accepting: the states in which it ends.
+    """
+
+    n_states: int
+    moves: tuple[tuple[int, Node, int], ...]
+    accepting: tuple[int, ...]
+
+
+_MANY = 16  # options of an alternation worth a trie
+
+Node: TypeAlias = (
+    Symbol
+    | Reference
+    | CharSet
+    | AnyByte
+    | Concat
+    | Alternation
+    | Repeat
+    | Choice
+    | Finite
+    | Diagram
+)
 
 
 ANY_TEXT: Node = Repeat(CharSet(ALL_CHARACTERS), 0, None)
@@ -95,4 +151,79 @@ def is_nullable(node: Node) -> bool:
         return any(is_nullable(option) for option in node.options)
     if isinstance(node, Repeat):
         return node.low == 0 or is_nullable(node.item)
+    if isinstance(node, Finite):
+        return 0 in node.accepting
+    if isinstance(node, Diagram):
+        return is_nullable_diagram(node, is_nullable)
     return isinstance(node, Choice) and "" in node.texts
+
+
+def is_nullable_diagram(node: Diagram, is_empty: Callable[[Node], bool]) -> bool:
+    """Tell whether moves that can read nothing lead through a diagram."""
+    seen, stack = {0}, [0]
+    while stack:
+        state = stack.pop()
+        if state in node.accepting:
+            return True
+        for source, part, target in node.moves:
+            if source == state and target not in seen and is_empty(part):
+                seen.add(target)
+                stack.append(target)
+    return False
+
+
+def children(node: Node) -> tuple[Node, ...]:
+    """Return the nodes that a node is made of."""
+    if isinstance(node, Concat):
+        return node.parts
+    if isinstance(node, Alternation):
+        return node.options
+    return (node.item,) if isinstance(node, Repeat) else ()
+
+
+def covering(nodes: Iterable[Node]) -> Span | None:
+    """Return the smallest span that covers nodes, of those whose place is known."""
+    spans = [span for node in nodes if (span := _whole_span(node)) is not None]
+    return Span(min(s.start for s in spans), max(s.end for s in spans)) if spans else None
+
+
+def _whole_span(node: Node) -> Span | None:
+    """Return the place of a node; the span of a repeat is only its sign's."""
+    span = None if isinstance(node, AnyByte) else node.span
+    if isinstance(node, Repeat) and span is not None:
+        inner = _whole_span(node.item)
+        return span if inner is None else inner.to(span)
+    return span
+
+
+def merged(node: Node) -> Node:
+    """Return a node of the same language whose long alternations of texts are `Choice`s."""
+    if isinstance(node, Concat):
+        return Concat(tuple(map(merged, node.parts)), node.span)
+    if isinstance(node, Repeat):
+        return replace(node, item=merged(node.item))
+    if not isinstance(node, Alternation):
+        return node
+    options = tuple(map(merged, node.options))
+    if len(options) < _MANY:
+        return Alternation(options, node.span)
+    found = [_text(option) for option in options]
+    texts = tuple(text for text in found if text is not None)
+    others = tuple(o for o, text in zip(options, found, strict=True) if text is None)
+    if len(texts) < _MANY:
+        return Alternation(options, node.span)
+    choice = Choice(texts, node.span)
+    return Alternation((choice, *others), node.span) if others else choice
+
+
+def _text(node: Node) -> str | None:
+    """Return the one text that a node matches, None where that is not plain to see."""
+    if isinstance(node, Choice) and len(node.texts) == 1:
+        return node.texts[0]
+    if isinstance(node, CharSet) and len(node.ranges) == 1:
+        low, high = node.ranges[0]
+        return chr(low) if low == high else None
+    if isinstance(node, Concat):
+        texts = [_text(part) for part in node.parts]
+        return "".join(t for t in texts if t is not None) if None not in texts else None
+    return None
