@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
+from lmql_like.grammars.cfg.dialect import Dialect
 from lmql_like.grammars.cfg.gbnf import quote_gbnf
-from lmql_like.grammars.cfg.rule_parser import Dialect, parse_rules
+from lmql_like.grammars.cfg.rule_parser import parse_rules
 from lmql_like.grammars.cfg.rules import RuleSet
 from lmql_like.grammars.limits import DEFAULT_LIMITS, Limits
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from lmql_like.grammars.cfg.rule_parser import Dialect, parse_rules
+from lmql_like.grammars.cfg.dialect import Dialect
+from lmql_like.grammars.cfg.rule_parser import parse_rules
 from lmql_like.grammars.cfg.rules import RuleSet
 from lmql_like.grammars.limits import DEFAULT_LIMITS, Limits
 

@@ -21,7 +21,7 @@ from lark.load_grammar import PrepareLiterals
 from lmql_like.errors import GrammarError
 from lmql_like.grammars.cfg.lark_errors import LARK_ERRORS
 from lmql_like.grammars.cfg.lark_text import Names
-from lmql_like.grammars.cfg.rule_parser import literal
+from lmql_like.grammars.cfg.rule_lexemes import literal
 from lmql_like.grammars.limits import Limits
 from lmql_like.grammars.regex import charsets
 from lmql_like.grammars.regex.nodes import (

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lmql_like.grammars.regex.nodes import Node
-from lmql_like.source import Source
+from lmql_like.source import Source, Span
 
 __all__ = ["RuleSet"]
 
@@ -19,8 +19,10 @@ class RuleSet:
         rules: name -> what it matches; `Reference` nodes name other rules.
         start: the rule that whole texts match.
         source: the text the rules came from; spans of references point into it.
+        places: name -> where it is defined, as far as the reader knows.
     """
 
     rules: Mapping[str, Node]
     start: str
     source: Source
+    places: Mapping[str, Span] = field(default_factory=dict)

@@ -38,6 +38,7 @@ class CharSet:
 
     ranges: Ranges
     span: Span | None = field(default=None, compare=False)
+    span: Span | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Concat:
 
     parts: tuple[Node, ...]
     span: Span | None = field(default=None, compare=False)
+    span: Span | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class Alternation:
     """Any one of the options."""
 
     options: tuple[Node, ...]
+    span: Span | None = field(default=None, compare=False)
     span: Span | None = field(default=None, compare=False)
 
 
@@ -76,6 +79,7 @@ class Choice:
     """One of many texts, kept as texts: they become a trie, not an alternation."""
 
     texts: tuple[str, ...]
+    span: Span | None = field(default=None, compare=False)
     span: Span | None = field(default=None, compare=False)
 
 
