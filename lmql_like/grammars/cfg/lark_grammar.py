@@ -8,7 +8,7 @@ of ignored terminals behind it; some more may stand in front of the whole text.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from lark import Tree
 from lark.grammar import Terminal
@@ -23,13 +23,13 @@ from lmql_like.grammars.cfg.lark_terminals import (
     TerminalBuilder,
     walk,
 )
-from lmql_like.grammars.cfg.lark_text import Names, check_terminals, scan_names
+from lmql_like.grammars.cfg.lark_text import Names, check_terminals, refuse_declared, scan_names
 from lmql_like.grammars.cfg.rules import RuleSet
 from lmql_like.grammars.limits import DEFAULT_LIMITS, Limits
 from lmql_like.grammars.regex.nodes import Concat, Node, Reference, Repeat
 from lmql_like.source import Source, Span
 
-__all__ = ["quote_lark", "read_lark"]
+__all__ = ["Leaves", "RuleTranslator", "load_lark", "quote_lark", "read_lark"]
 
 _NAME = "<grammar>"
 _START = "%start"  # no name that a grammar can spell
@@ -45,8 +45,16 @@ def read_lark(text: str, *, start: str = "start", limits: Limits = DEFAULT_LIMIT
     """
     source = Source(text, _NAME)
     names = scan_names(source, limits)
-    check_terminals(names)
-    return _LarkReader(names, _load(names), limits).read(start)
+    refuse_declared(names)
+    grammar = load_lark(names)
+    builder = NodeBuilder(names, limits)
+    leaves = _Spelled(builder, grammar)
+    rules = RuleTranslator(names, grammar, builder, leaves)
+    first = rules.translate(start)
+    if leaves.ignored is None:
+        return RuleSet(builder.rules, start, source)
+    builder.rules[_START] = Concat((leaves.ignored.node, first))
+    return RuleSet(builder.rules, _START, source)
 
 
 def quote_lark(text: str) -> str:
@@ -66,7 +74,14 @@ def _quoted(char: str) -> str:
     return char
 
 
-def _load(names: Names) -> Grammar:
+def load_lark(names: Names) -> Grammar:
+    """Return a grammar as Lark holds it, its terminals checked.
+
+    Raises:
+        GrammarError: G401 to G403, G405 and G406.
+    """
+    check_terminals(names)
+
     def load_import(base: Any, path: str) -> tuple[Any, str]:
         try:
             if isinstance(base, str):
@@ -94,43 +109,37 @@ def _not_importable(names: Names, path: str) -> GrammarError:
     )
 
 
-class _LarkReader:
-    """Translates rules as they are reached; `self.builder.rules` are those done so far."""
+class Leaves(Protocol):
+    """What stands in a rule where the grammar has a string, a range or a terminal's name."""
 
-    def __init__(self, names: Names, grammar: Grammar, limits: Limits) -> None:
-        self.source = names.source
-        self.names = names
-        self.definitions = {name: (params, tree) for name, params, tree, _ in grammar.rule_defs}
-        self.builder = NodeBuilder(names, limits)
+    def literal(self, token: Any) -> Built:
+        """Return what a string or a pattern is in a rule."""
+
+    def range(self, low: Any, high: Any) -> Built:
+        """Return what a range of characters is in a rule."""
+
+    def terminal(self, name: str) -> Built:
+        """Return what a terminal is in a rule."""
+
+
+class _Spelled:
+    """Terminals as what they match, with any number of ignored ones behind them."""
+
+    def __init__(self, builder: NodeBuilder, grammar: Grammar) -> None:
+        self.builder = builder
         self.terminals = TerminalBuilder(
-            self.builder, {name: tree for name, (tree, _) in grammar.term_defs}
+            builder, {name: tree for name, (tree, _) in grammar.term_defs}
         )
-        self.instances: dict[tuple[str, tuple[Node, ...]], str] = {}
-        self.waiting: list[tuple[str, LarkTree, dict[str, Node]]] = []
-        self.seen: set[str] = set()
         self.ignored = self._ignored(list(dict.fromkeys(grammar.ignore)))
 
-    def read(self, start: str) -> RuleSet:
-        if start not in self.definitions or self.definitions[start][0]:
-            found = "no rule of this name" if self.definitions else "no rules at all"
-            first = next(iter(self.names.defined.values()), [Span(0, 1)])[0]
-            raise GrammarError(
-                "G404",
-                f"found {found}, expected the start rule '{start}'",
-                source=self.source,
-                span=first,
-                help=did_you_mean(start, self.definitions)
-                or f"define '{start}: ...' or pass start=",
-            )
-        first_node = self._rule(start)
-        rules = self.builder.rules
-        while self.waiting:
-            name, tree, values = self.waiting.pop()
-            rules[name] = self._translate(tree, values)
-        if self.ignored is None:
-            return RuleSet(rules, start, self.source)
-        rules[_START] = Concat((self.ignored.node, first_node))
-        return RuleSet(rules, _START, self.source)
+    def literal(self, token: Any) -> Built:
+        return self._spaced(self.builder.literal(token))
+
+    def range(self, low: Any, high: Any) -> Built:
+        return self._spaced(self.builder.range(low, high))
+
+    def terminal(self, name: str) -> Built:
+        return self._spaced(self.builder.small(self.terminals.build(name)))
 
     def _ignored(self, names: list[str]) -> Built | None:
         if not names:
@@ -141,12 +150,51 @@ class _LarkReader:
         )
         return repeated if repeated.size <= _SMALL_IGNORED else self.builder.hold(repeated)
 
+    def _spaced(self, terminal: Built) -> Built:
+        if self.ignored is None:
+            return terminal
+        return self.builder.combine(Tree("expansion", []), [terminal, self.ignored])
+
+
+class RuleTranslator:
+    """Translates rules as they are reached; `builder.rules` are those done so far."""
+
+    def __init__(
+        self, names: Names, grammar: Grammar, builder: NodeBuilder, leaves: Leaves
+    ) -> None:
+        self.names = names
+        self.definitions = {name: (params, tree) for name, params, tree, _ in grammar.rule_defs}
+        self.builder = builder
+        self.leaves = leaves
+        self.instances: dict[tuple[str, tuple[Node, ...]], str] = {}
+        self.waiting: list[tuple[str, LarkTree, dict[str, Node]]] = []
+        self.seen: set[str] = set()
+
+    def translate(self, start: str) -> Reference:
+        """Translate what the start rule reaches; return the reference to it."""
+        if start not in self.definitions or self.definitions[start][0]:
+            found = "no rule of this name" if self.definitions else "no rules at all"
+            first = next(iter(self.names.defined.values()), [Span(0, 1)])[0]
+            raise GrammarError(
+                "G404",
+                f"found {found}, expected the start rule '{start}'",
+                source=self.names.source,
+                span=first,
+                help=did_you_mean(start, self.definitions)
+                or f"define '{start}: ...' or pass start=",
+            )
+        first_node = self._rule(start)
+        while self.waiting:
+            name, tree, values = self.waiting.pop()
+            self.builder.rules[name] = self._translate(tree, values)
+        return first_node
+
     def _rule(self, name: str) -> Reference:
         """Return the reference to a rule, which is translated in its turn."""
         params, tree = self.definitions[name]
         if tree is None:
             raise self.builder.error(
-                f"the grammar imports the declared rule '{name}'", None, "G406"
+                f"the grammar declares the rule '{name}'", self.names.declared.get(name), "G406"
             )
         if not params and name not in self.seen:
             self.seen.add(name)
@@ -163,9 +211,9 @@ class _LarkReader:
 
     def _built(self, tree: LarkTree, done: dict[int, Built], values: dict[str, Node]) -> Built:
         if tree.data == "literal":
-            return self._spaced(self.builder.literal(tree.children[0]))
+            return self.leaves.literal(tree.children[0])
         if tree.data == "range":
-            return self._spaced(self.builder.range(*tree.children))
+            return self.leaves.range(*tree.children)
         if tree.data == "template_usage":
             symbol: Any = tree.children[0]
             args = tree.children[1:]
@@ -180,7 +228,7 @@ class _LarkReader:
         if symbol.name in values:
             return Built(values[symbol.name])
         if isinstance(symbol, Terminal):
-            return self._spaced(self.builder.small(self.terminals.build(symbol.name)))
+            return self.leaves.terminal(symbol.name)
         return Built(self._rule(symbol.name))
 
     def _whole(self, built: Built) -> Built:
@@ -191,11 +239,6 @@ class _LarkReader:
                 f"found the template '{node.name}', expected its arguments in braces", node.span
             )
         return built
-
-    def _spaced(self, terminal: Built) -> Built:
-        if self.ignored is None:
-            return terminal
-        return self.builder.combine(Tree("expansion", []), [terminal, self.ignored])
 
     def _instance(self, name: str, args: list[Node], values: dict[str, Node]) -> Built:
         """Return the reference to a template with its arguments put in."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from lark import Tree
@@ -32,6 +32,7 @@ from lmql_like.grammars.regex.nodes import (
     Reference,
     Repeat,
 )
+from lmql_like.grammars.regex.ordered_nodes import Lookahead, Lookbehind
 from lmql_like.grammars.regex.parser import parse_pattern
 from lmql_like.source import Span
 
@@ -78,11 +79,14 @@ def walk(tree: LarkTree, done: dict[int, Built]) -> Iterator[LarkTree]:
 class NodeBuilder:
     """Makes nodes of what terminals and rules have in common; holds the rules made so far."""
 
+    is_ordered = False  # whether patterns keep what only counts in terminals of a lexer
+
     def __init__(self, names: Names, limits: Limits) -> None:
         self.source = names.source
         self.elsewhere = names.elsewhere
         self.limits = limits
         self.rules: dict[str, Node] = {}
+        self._patterns: dict[tuple[str, str], Pattern] = {}
 
     def combine(self, tree: LarkTree, parts: list[Built]) -> Built:
         """Return the node of `expansions`, `expansion`, `alias`, `maybe` or `expr`."""
@@ -90,7 +94,7 @@ class NodeBuilder:
             inner = parts[0]
             return inner if tree.data == "alias" else self.wrap(inner, 0, 1, None)
         if tree.data == "expr":
-            return self.wrap(parts[0], *self._bounds(tree.children[1:]))
+            return self.wrap(parts[0], *self.bounds(tree.children[1:]))
         if len(parts) == 1:
             return parts[0]
         kind: Callable[[tuple[Node, ...]], Node] = (
@@ -122,7 +126,8 @@ class NodeBuilder:
         self.rules[name] = built.node
         return Built(Reference(name))
 
-    def _bounds(self, args: list[Any]) -> tuple[int, int | None, Span | None]:
+    def bounds(self, args: list[Any]) -> tuple[int, int | None, Span | None]:
+        """Return the least and the greatest count of a repeat, and its place."""
         sign, *counts = args
         span = self.place(sign)
         if sign != "~":
@@ -153,7 +158,7 @@ class NodeBuilder:
         Raises:
             GrammarError: G401 not well-formed, G101, G102 and G203 as for patterns.
         """
-        pattern = self._pattern(token)
+        pattern = self.pattern(token)
         flags = self._flags(pattern, token)
         value = pattern.value
         if token.type == "STRING" and any(0xD800 <= ord(char) <= 0xDFFF for char in value):
@@ -165,7 +170,7 @@ class NodeBuilder:
         if token.type == "STRING":
             value = re.escape(value)
         try:
-            node = parse_pattern(value, flags=flags, limits=self.limits)
+            node = parse_pattern(value, flags=flags, limits=self.limits, ordered=self.is_ordered)
         except GrammarError as error:
             raise self._relocated(error, token, value) from error
         except RecursionError as error:
@@ -177,7 +182,7 @@ class NodeBuilder:
 
     def range(self, low: Any, high: Any) -> Built:
         """Return the characters from one to another, both of them strings."""
-        ends = [self._pattern(token) for token in (low, high)]
+        ends = [self.pattern(token) for token in (low, high)]
         span = self.place(low)
         if any(len(end.value) != 1 or end.flags for end in ends):
             raise self.error(f"found the range {low}..{high}, expected single characters", span)
@@ -186,7 +191,14 @@ class NodeBuilder:
             raise self.error(f"found the range {low}..{high}, expected the smaller first", span)
         return Built(CharSet(charsets.union([((first, last),)])))
 
-    def _pattern(self, token: Any) -> Pattern:
+    def pattern(self, token: Any) -> Pattern:
+        """Return a string or a pattern as Lark holds it."""
+        key = (token.type, str(token))
+        if key not in self._patterns:
+            self._patterns[key] = self._prepared(token)
+        return self._patterns[key]
+
+    def _prepared(self, token: Any) -> Pattern:
         try:
             tree = PrepareLiterals().transform(Tree("literal", [token]))
         except LARK_ERRORS as error:
@@ -243,6 +255,10 @@ class TerminalBuilder:
                 None,
                 "G406",
             )
+        return self.build_tree(tree)
+
+    def build_tree(self, tree: LarkTree) -> Built:
+        """Return the node of a terminal's tree."""
         for part in walk(tree, self.done):
             self.done[id(part)] = self._built(part)
         return self.done[id(tree)]
@@ -279,11 +295,12 @@ def _moved(node: Node, offset: int | None) -> Built:
     for item in reversed(nodes):
         children = tuple(moved[id(child)] for child in _children(item))
         new = item
-        if isinstance(item, Repeat):
+        if isinstance(item, (Repeat, Lookahead, Lookbehind)):
             span = item.span
             if span is not None:
                 span = None if offset is None else Span(span.start + offset, span.end + offset)
-            new = Repeat(children[0], item.low, item.high, span=span)
+            new = replace(item, span=span)
+            new = replace(new, item=children[0]) if children else new
         elif children:
             new = Concat(children) if isinstance(item, Concat) else Alternation(children)
         moved[id(item)] = new
@@ -295,4 +312,4 @@ def _children(node: Node) -> tuple[Node, ...]:
         return node.parts
     if isinstance(node, Alternation):
         return node.options
-    return (node.item,) if isinstance(node, Repeat) else ()
+    return (node.item,) if isinstance(node, (Repeat, Lookahead)) else ()

@@ -14,7 +14,7 @@ from lmql_like.errors import GrammarError
 from lmql_like.grammars.limits import Limits
 from lmql_like.source import Source, Span
 
-__all__ = ["Names", "check_terminals", "scan_names"]
+__all__ = ["Names", "check_terminals", "refuse_declared", "scan_names"]
 
 _WORD = re.compile(
     r"(?P<blank>[ \t\r\f\v]+)"
@@ -46,6 +46,7 @@ class Names:
         used: name -> its uses; behind `%override` and `%extend` it is used as well.
         parts: terminal -> the names in its definition.
         imports: the directives `%import`.
+        declared: name -> where `%declare` names it.
     """
 
     source: Source
@@ -53,6 +54,7 @@ class Names:
     used: dict[str, list[Span]] = field(default_factory=dict)
     parts: dict[str, list[str]] = field(default_factory=dict)
     imports: list[Span] = field(default_factory=list)
+    declared: dict[str, Span] = field(default_factory=dict)
 
     @property
     def elsewhere(self) -> Span:
@@ -70,7 +72,7 @@ def scan_names(source: Source, limits: Limits) -> Names:
 
     Raises:
         GrammarError: G401 something is never closed or a number is too long, G405
-            brackets nest too deep, G406 `%declare`.
+            brackets nest too deep.
     """
     names = Names(source)
     depth, line, at_start, directive, current = 0, 0, True, "", ""
@@ -106,6 +108,15 @@ def scan_names(source: Source, limits: Limits) -> Names:
 
 def _note(names: Names, name: str, span: Span, directive: str, *, defined: bool) -> None:
     if directive == "%declare":
+        names.declared.setdefault(name, span)
+    elif directive != "%import":
+        known = names.defined if defined and not directive else names.used
+        known.setdefault(name, []).append(span)
+
+
+def refuse_declared(names: Names) -> None:
+    """Refuse `%declare`: G406."""
+    for name, span in names.declared.items():
         raise GrammarError(
             "G406",
             f"the grammar declares '{name}', which a program would have to find in the text",
@@ -114,9 +125,6 @@ def _note(names: Names, name: str, span: Span, directive: str, *, defined: bool)
             label="not supported",
             help="define it: a terminal is a pattern or a text",
         )
-    if directive != "%import":
-        known = names.defined if defined and not directive else names.used
-        known.setdefault(name, []).append(span)
 
 
 def check_terminals(names: Names) -> None:

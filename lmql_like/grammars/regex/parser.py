@@ -5,6 +5,10 @@ where one is not. This parser then gives the meaning under whole match. Refused,
 the position (G102): lookaround, back references, conditionals, atomic groups and
 possessive repeats, word boundaries, `^`, `$`, `\A`, `\Z` anywhere but at the pattern's
 edges, and the flag `m`.
+
+Read as *ordered*, for terminals of a lexed grammar, the nodes keep which repeats are lazy
+and what must or must not stand ahead or behind (`regex.ordered_nodes`); `$` and `\Z` mean
+what they do in `re`, and `^` and `\A` are refused, because a lexeme begins anywhere.
 """
 
 from __future__ import annotations
@@ -18,6 +22,12 @@ from lmql_like.grammars.limits import DEFAULT_LIMITS, Limits
 from lmql_like.grammars.regex import charsets
 from lmql_like.grammars.regex.charsets import Ranges
 from lmql_like.grammars.regex.nodes import Alternation, CharSet, Concat, Node, Repeat
+from lmql_like.grammars.regex.ordered_nodes import (
+    LazyRepeat,
+    Lookbehind,
+    end_of_text,
+    lookahead,
+)
 from lmql_like.source import Source, Span
 
 __all__ = ["parse_pattern"]
@@ -53,13 +63,16 @@ class _Anchor:
     span: Span
 
 
-def parse_pattern(pattern: str, *, flags: int = 0, limits: Limits = DEFAULT_LIMITS) -> Node:
-    """Return what a pattern matches as a whole.
+def parse_pattern(
+    pattern: str, *, flags: int = 0, limits: Limits = DEFAULT_LIMITS, ordered: bool = False
+) -> Node:
+    """Return what a pattern matches as a whole, or ordered: as `re.match` tries it.
 
     Args:
         pattern: in Python's `re` syntax.
         flags: `re` flags that hold from the beginning.
         limits: `max_nesting` bounds the groups inside groups.
+        ordered: keep lazy repeats, lookahead, and lookbehind at one character.
 
     Raises:
         GrammarError: G101 not a pattern, G102 outside the dialect, G203 nested too deep.
@@ -82,7 +95,7 @@ def parse_pattern(pattern: str, *, flags: int = 0, limits: Limits = DEFAULT_LIMI
         raise GrammarError(
             "G101", f"the pattern cannot be read: {error}", source=source, span=Span(0, 1)
         ) from error
-    return _Parser(source, flags).parse()
+    return _Parser(source, flags, is_ordered=ordered).parse()
 
 
 def _check_nesting(source: Source, limits: Limits) -> None:
@@ -114,14 +127,17 @@ def _check_nesting(source: Source, limits: Limits) -> None:
 class _Parser:
     """Reads one well-formed pattern; `self.at` is the next character."""
 
-    def __init__(self, source: Source, flags: int) -> None:
+    def __init__(self, source: Source, flags: int, *, is_ordered: bool) -> None:
         self.source = source
         self.text = source.text
         self.at = 0
         self.flags = int(flags)
+        self.is_ordered = is_ordered
 
     def parse(self) -> Node:
         node = self._alternation()
+        if self.is_ordered:
+            return node
         return self._without_anchors(node, at_start=True, at_end=True)
 
     def _refuse(self, span: Span, what: str, help_: str = "") -> GrammarError:
@@ -181,13 +197,15 @@ class _Parser:
             raise self._refuse(
                 Span(match.start(), self.at), "a possessive repeat", "write the repeat without '+'"
             )
-        self._take("?")  # a lazy repeat has the same language
+        is_lazy = self._take("?")
         sign, low, high = match.group(), match.group(1), match.group(3)
         if sign in ("*", "+", "?"):
             bounds = {"*": (0, None), "+": (1, None), "?": (0, 1)}[sign]
         else:
             bounds = (int(low or 0), int(low) if match.group(2) is None else _int_or_none(high))
-        return Repeat(item, *bounds, span=Span(match.start(), match.end()))
+        # As a set of texts a lazy repeat is like any other.
+        kind = LazyRepeat if is_lazy and self.is_ordered else Repeat
+        return kind(item, *bounds, span=Span(match.start(), match.end()))
 
     def _item(self) -> Node | None:
         char = self.text[self.at]
@@ -204,6 +222,8 @@ class _Parser:
             every = charsets.ALL_CHARACTERS
             return CharSet(every if self.flags & _DOTALL else charsets.complement(newline))
         if char in "^$":
+            if self.is_ordered:
+                return self._ordered_anchor(char, Span(start, self.at))
             if self.flags & _MULTILINE:
                 raise self._refuse(Span(start, self.at), f"'{char}' under the flag m")
             return _Anchor(char, Span(start, self.at))  # type: ignore[return-value]
@@ -234,6 +254,8 @@ class _Parser:
                 ("P=", "a back reference"),
             ):
                 if self._take(sign):
+                    if self.is_ordered and sign in ("=", "!", "<=", "<!"):
+                        return self._around(sign, start, outer_flags)
                     raise self._refuse(Span(start, self.at), what)
             if self._take("#"):
                 self.at = self.text.index(")", self.at) + 1
@@ -246,6 +268,30 @@ class _Parser:
         self.at += 1  # the closing bracket
         self.flags = outer_flags
         return node
+
+    def _around(self, sign: str, start: int, outer_flags: int) -> Node:
+        node = self._alternation()
+        self.at += 1  # the closing bracket
+        self.flags = outer_flags
+        span = Span(start, self.at)
+        if "<" not in sign:
+            return lookahead(node, is_negative=sign == "!", span=span)  # type: ignore[return-value]
+        if isinstance(node, CharSet):
+            # Where there is a character, not behind the set is behind its complement.
+            ranges = charsets.complement(node.ranges) if sign == "<!" else node.ranges
+            behind = Lookbehind(ranges, span)
+            if behind.is_decidable:
+                return behind  # type: ignore[return-value]
+        raise self._refuse(span, "a lookbehind at more than one character of ASCII")
+
+    def _ordered_anchor(self, kind: str, span: Span) -> Node:
+        if kind in ("^", "A"):
+            what = f"'{self.source.slice(span)}'"
+            raise self._refuse(
+                span, what, "a lexeme begins wherever the one before it ends: leave it out"
+            )
+        each_line = bool(self.flags & _MULTILINE)
+        return end_of_text(kind, each_line=each_line, span=span)  # type: ignore[return-value]
 
     def _group_flags(self) -> bool:
         """Read `i-s:` or `i)`; tell whether the flags hold for the rest of the pattern."""
@@ -277,6 +323,8 @@ class _Parser:
         if char in ("b", "B"):
             raise self._refuse(span, "a word boundary", "say which characters may stand there")
         self.at = match.end()
+        if self.is_ordered and char in ("A", "Z", "z"):
+            return self._ordered_anchor(char, span)
         if char in ("A", "Z", "z"):
             return _Anchor("^" if char == "A" else "$", span)  # type: ignore[return-value]
         ranges = charsets.union([self._escaped_set(match)])
