@@ -112,6 +112,7 @@ CODES: dict[str, str] = {
     "G406": "the grammar uses a feature that is not supported",
     "G407": "the lexed reading of a grammar is not supported yet",
     "G408": "there is no such grammar syntax or reading",
+    "G409": "a terminal matches the empty text",
     # R: running a program
     "R101": "the query's own Python raised an exception",
     "R102": "an operator was given the wrong kind of value",
