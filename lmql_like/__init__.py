@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lmql_like.dsl import query as query
     from lmql_like.dsl import run as run
     from lmql_like.dsl import run_file as run_file
+    from lmql_like.dsl import score as score
     from lmql_like.errors import LmqlLikeError as LmqlLikeError
     from lmql_like.language.compiler import compile_query as compile_query
     from lmql_like.runtime.results import Result as Result
@@ -35,6 +36,7 @@ _HOMES = {
     "query": "lmql_like.dsl",
     "run": "lmql_like.dsl",
     "run_file": "lmql_like.dsl",
+    "score": "lmql_like.dsl",
 }
 
 __all__ = ["__version__", *_HOMES]  # noqa: PLE0604 - all of them are strings

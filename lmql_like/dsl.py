@@ -24,7 +24,7 @@ import re
 import textwrap
 import threading
 import tokenize
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType, FunctionType
@@ -35,13 +35,16 @@ from lmql_like.files import read_text
 from lmql_like.language.compiler import compile_query
 from lmql_like.language.parameters import MISSING, Parameter
 from lmql_like.language.program import Program
+from lmql_like.runtime.distributions import Distribution
+from lmql_like.runtime.environment import read_options
 from lmql_like.runtime.model import LanguageModel
+from lmql_like.runtime.options import score_texts
 from lmql_like.runtime.results import Result
 from lmql_like.runtime.run import run_program
 from lmql_like.runtime.search.decoders import DecoderSpec
 from lmql_like.runtime.streaming import TextEvent
 
-__all__ = ["QueryFunction", "default_model", "query", "run", "run_file"]
+__all__ = ["QueryFunction", "default_model", "query", "run", "run_file", "score"]
 
 _WORD = re.compile(r"[^\W\d]\w*")
 
@@ -111,6 +114,31 @@ def run_file(path: str | Path, **options: Any) -> Result:
         QueryError: Q007 if the file cannot be read, and as `run`.
     """
     return _run_text(read_text(path, "the query file"), str(path), options)
+
+
+def score(
+    prompt: str,
+    values: Sequence[str],
+    *,
+    model: ModelLike = None,
+    tokenizations: str = "canonical",
+) -> Distribution:
+    """Return how likely each of some texts is as the one that follows a prompt.
+
+    Args:
+        prompt: any text.
+        values: different texts, none of them empty.
+        model: as of `run`.
+        tokenizations: "canonical", each text as the tokenizer spells it; "all", summed over
+            every spelling.
+
+    Raises:
+        TypeError, ValueError: an argument is wrong.
+        RunError: R206, a text has too many spellings.
+        ModelError: the model cannot be loaded or used.
+    """
+    options = read_options(values, tokenizations)
+    return score_texts(default_model(model), prompt, options)
 
 
 def _run_text(text: str, name: str, options: dict[str, Any]) -> Result:

@@ -50,11 +50,12 @@ CODES: dict[str, str] = {
     "Q018": "a clause is empty",
     "Q019": "'break' or 'continue' outside a loop",
     "Q020": "a statement that a query cannot contain",
-    "Q051": "the clauses 'distribution' and 'scoring' are not supported yet",
+    "Q051": "there is no clause 'scoring'",
     "Q052": "decorators of holes are not supported yet",
     "Q053": "nested queries are not supported yet",
     "Q054": "roles are not supported yet",
     "Q055": "a hole's type is not supported yet",
+    "Q056": "a distribution clause is about no hole and its values",
     # Q1: names and scopes
     "Q101": "a hole is read before it is filled",
     "Q102": "a name has no value",
@@ -127,6 +128,8 @@ CODES: dict[str, str] = {
     "R203": "a decoder parameter has a value it does not accept",
     "R204": "the text is not a decoder call",
     "R205": "the program fills holes without end and writes nothing",
+    "R206": "a value can be spelled in too many ways",
+    "R207": "a function of queries is called outside a run",
     # M1: loading a model
     "M101": "the model does not exist",
     "M102": "the model's folder has no usable configuration",

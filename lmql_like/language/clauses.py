@@ -19,14 +19,19 @@ from lmql_like.language.decoders import (
     DecoderClause,
     read_decoder_arguments,
 )
-from lmql_like.language.embedded import parse_expression
+from lmql_like.language.embedded import parse_expression, span_of
 from lmql_like.language.lexemes import Kind, Lexeme, keyword
-from lmql_like.language.nodes import ModelClause, WhereClause
+from lmql_like.language.nodes import DistributionClause, ModelClause, WhereClause
 from lmql_like.source import Source, Span
 
 __all__ = ["Clauses", "read_clauses"]
 
 _CONDITION_WORDS = ("and", "or", "not", "in", "is")
+_EXPECTED = {
+    "where": "a condition",
+    "from": "a model's name",
+    "distribution": "a hole and its values: X in [...]",
+}
 
 
 @dataclass
@@ -35,17 +40,17 @@ class Clauses:
 
     Attributes:
         source: the program.
-        of_prompts: the `where` clauses behind each prompt string, by the offset of its
-            first literal.
-        where: the `where` clauses of the whole program.
+        of_prompts: the `where` and `distribution` clauses behind each prompt string, by
+            the offset of its first literal.
+        where: the `where` and `distribution` clauses of the whole program.
         model: the `from` clause.
         decoder: the decoder clause.
         has_block: whether the decoder clause is followed by an indented body.
     """
 
     source: Source
-    of_prompts: dict[int, list[WhereClause]] = field(default_factory=dict)
-    where: list[WhereClause] = field(default_factory=list)
+    of_prompts: dict[int, list[WhereClause | DistributionClause]] = field(default_factory=dict)
+    where: list[WhereClause | DistributionClause] = field(default_factory=list)
     model: ModelClause | None = None
     decoder: DecoderClause | None = None
     has_block: bool = False
@@ -130,17 +135,19 @@ def _first_lexeme(tree: Tree[Token]) -> Lexeme:
     return lexeme
 
 
-def _read_clause(clauses: Clauses, tree: Tree[Token], target: list[WhereClause]) -> None:
+def _read_clause(
+    clauses: Clauses, tree: Tree[Token], target: list[WhereClause | DistributionClause]
+) -> None:
     word, *code = [token.value for token in tree.children if isinstance(token, Token)]
     source = clauses.source
     kind = keyword(word.text)
-    if kind in ("distribution", "scoring"):
+    if kind == "scoring":
         raise QueryError(
             "Q051",
-            f"the clause '{kind}' is not supported yet",
+            "there is no clause 'scoring'",
             source=source,
             span=word.span,
-            help="constrain the hole with `where X in [...]` to choose the best value",
+            help="call score([...]) in the program, or write `distribution X in [...]`",
         )
     if not code:
         raise QueryError(
@@ -148,7 +155,7 @@ def _read_clause(clauses: Clauses, tree: Tree[Token], target: list[WhereClause])
             f"nothing stands behind '{word.text}'",
             source=source,
             span=word.span,
-            label="expected a condition" if kind == "where" else "expected a model's name",
+            label=f"expected {_EXPECTED[kind]}",
         )
     span = Span(word.span.start, code[-1].span.end)
     inner = Span(word.span.end, span.end)
@@ -156,6 +163,9 @@ def _read_clause(clauses: Clauses, tree: Tree[Token], target: list[WhereClause])
     clauses.blank(span)
     if kind == "where":
         target.append(WhereClause(value, span))
+        return
+    if kind == "distribution":
+        target.append(_read_distribution(source, value, span))
         return
     if clauses.model is not None:
         raise _repeated(source, word, "model")
@@ -170,6 +180,32 @@ def _lowered(source: Source, span: Span, code: Iterable[Lexeme]) -> str:
             at = lexeme.span.start - span.start
             chars[at : at + len(lexeme.text)] = lexeme.text.lower()
     return "".join(chars)
+
+
+def _read_distribution(source: Source, value: ast.expr, span: Span) -> DistributionClause:
+    """Read `X in values`, where X may be `TOKENIZATIONS(X)`."""
+    found = None
+    if isinstance(value, ast.Compare) and len(value.ops) == 1 and isinstance(value.ops[0], ast.In):
+        found = value.left
+    is_call = isinstance(found, ast.Call)
+    if isinstance(found, ast.Call) and _is_tokenizations(found):
+        found = found.args[0]
+    if not isinstance(value, ast.Compare) or not isinstance(found, ast.Name):
+        raise QueryError(
+            "Q056",
+            "this is no hole and its values",
+            source=source,
+            span=span_of(source, value),
+            label="expected X in [...], or TOKENIZATIONS(X) in [...]",
+            help="other conditions go into a `where` in front of 'distribution'",
+        )
+    hole_span = span_of(source, found)
+    return DistributionClause(found.id, value.comparators[0], is_call, hole_span, span)
+
+
+def _is_tokenizations(call: ast.Call) -> bool:
+    name = call.func.id.lower() if isinstance(call.func, ast.Name) else ""
+    return name == "tokenizations" and len(call.args) == 1 and not call.keywords
 
 
 def _read_model(source: Source, value: ast.expr, span: Span) -> str:

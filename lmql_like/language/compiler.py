@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import builtins
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -15,7 +14,7 @@ from lmql_like.language.decoders import DECODERS
 from lmql_like.language.embedded import span_of
 from lmql_like.language.holecalls import resolve_hole_calls
 from lmql_like.language.lowering import lower
-from lmql_like.language.names import reads
+from lmql_like.language.names import is_built_in, reads
 from lmql_like.language.nodes import Query
 from lmql_like.language.parameters import Parameter, split_declarations
 from lmql_like.language.parser import parse_query
@@ -106,7 +105,7 @@ def _free_names(
     free += [
         Use(node.id, span_of(source, node))
         for node in operands
-        if node.id not in known and not hasattr(builtins, node.id)
+        if node.id not in known and not is_built_in(node)
     ]
     for use in free:
         _check_decoder(use, source)
@@ -116,6 +115,8 @@ def _free_names(
 def _names_in(call: HoleCall) -> list[ast.Name]:
     """Return the names that the constraints of a hole read."""
     codes = [code for constraint in call.constraints for code in _operands(constraint)]
+    if call.distribution is not None:
+        codes.append(call.distribution.values.operand)
     return [name for code in codes for name in reads(code.tree)]
 
 

@@ -6,6 +6,7 @@ import ast
 import builtins
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from lmql_like.errors import did_you_mean
 from lmql_like.language.code import Code, copied
@@ -20,7 +21,7 @@ from lmql_like.language.constraints import (
 )
 from lmql_like.language.embedded import span_of
 from lmql_like.language.names import reads
-from lmql_like.language.nodes import Annotation, Hole
+from lmql_like.language.nodes import Annotation, DistributionClause, Hole
 from lmql_like.language.operators import (
     COMPARISONS,
     FLIPPED,
@@ -35,9 +36,11 @@ from lmql_like.language.operators import (
     IsEqual,
     IsInteger,
     IsOneOf,
+    Listing,
     Matches,
     StopsBefore,
 )
+from lmql_like.language.program import Distributed
 from lmql_like.language.refusals import Refusal, check_literals
 from lmql_like.source import Source, Span
 
@@ -97,6 +100,18 @@ class ConditionReader:
         constraint = test(hole, operand, frozenset(), annotation.span)
         check_literals(self.source, constraint)
         return [constraint]
+
+    def read_distribution(self, clause: DistributionClause) -> Distributed:
+        """Return the values that a `distribution` clause gives to its hole.
+
+        Raises:
+            QueryError: Q056 where the values read the hole itself.
+        """
+        test = self._test(Listing, clause.hole, clause.values, clause.span)
+        if test is None:
+            self.refuse.distribution(clause.values, "the values read the hole itself")
+        check_literals(self.source, test, Listing.listed)
+        return Distributed(cast("Listing", test), clause.all_tokenizations, clause.span)
 
     def _constraint(self, tree: ast.expr, *, at_top: bool = False) -> Constraint:
         span = span_of(self.source, tree)

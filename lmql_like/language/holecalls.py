@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
-from lmql_like.errors import QueryError
+from lmql_like.errors import QueryError, did_you_mean
 from lmql_like.language.conditions import ConditionReader
 from lmql_like.language.constraints import Constraint, Test
-from lmql_like.language.nodes import For, Hole, Prompt, Query, Text, While
+from lmql_like.language.nodes import DistributionClause, For, Hole, Prompt, Query, Text, While
 from lmql_like.language.operators import IsBoolean, IsDecimal, IsInteger
-from lmql_like.language.program import HoleCall
+from lmql_like.language.program import Distributed, HoleCall
 from lmql_like.language.scopes import prompts_of, statements_in
 from lmql_like.source import Source, Span
 
@@ -40,21 +41,65 @@ def resolve_hole_calls(
         QueryError: Q2.. and Q104 for conditions.
     """
     everywhere = [part for clause in query.where for part in reader.read(clause.condition)]
+    asked = _Distributions(query, reader)
     calls: dict[Span, HoleCall] = {}
     order: list[str] = []
     in_order = not any(isinstance(node, For | While) for node in statements_in(query.statements))
     for prompt in prompts_of(query.statements):
         here = _conjuncts(prompt, reader, query.source)
+        asked.enter(prompt)
         order += [hole.name for hole in prompt.holes]
         for constraint in here if in_order else ():
             _check_order(constraint, order, assigned, query.source)
         for i, part in enumerate(prompt.parts):
             if isinstance(part, Hole):
                 follow = _follow(prompt.parts[i + 1 :])
-                calls[part.span] = _hole_call(part, [*here, *everywhere], follow, reader)
+                call = _hole_call(part, [*here, *everywhere], follow, reader)
+                calls[part.span] = replace(call, distribution=asked.of(part.name))
     for constraint in everywhere if in_order else ():
         _check_order(constraint, order, assigned, query.source)
     return calls
+
+
+class _Distributions:
+    """Which hole each `distribution` clause of a program is about.
+
+    Args:
+        query: the program; its own clauses hold at every occurrence of their holes.
+        reader: reads the values.
+    """
+
+    def __init__(self, query: Query, reader: ConditionReader) -> None:
+        self._reader = reader
+        self._here: dict[str, Distributed] = {}
+        self._everywhere = self._read(query.distributions, reader.holes)
+
+    def enter(self, prompt: Prompt) -> None:
+        """Go on to the next prompt string."""
+        self._here = self._read(prompt.distributions, {hole.name for hole in prompt.holes})
+        for clause in prompt.distributions:
+            if clause.hole in self._everywhere:
+                self._reader.refuse.distribution(
+                    clause.span, f"a second distribution of the hole '{clause.hole}'"
+                )
+
+    def of(self, hole: str) -> Distributed | None:
+        """Return the values that a hole of the current prompt string is asked for."""
+        return self._here.get(hole) or self._everywhere.get(hole)
+
+    def _read(
+        self, clauses: Sequence[DistributionClause], holes: Collection[str]
+    ) -> dict[str, Distributed]:
+        found: dict[str, Distributed] = {}
+        for clause in clauses:
+            refuse = self._reader.refuse.distribution
+            if clause.hole not in holes:
+                hint = did_you_mean(clause.hole, holes)
+                refuse(clause.hole_span, f"there is no hole '{clause.hole}' here", hint)
+            if clause.hole in found:
+                refuse(clause.span, f"a second distribution of the hole '{clause.hole}'")
+            found[clause.hole] = self._reader.read_distribution(clause)
+        return found
 
 
 def _conjuncts(prompt: Prompt, reader: ConditionReader, source: Source) -> list[Constraint]:

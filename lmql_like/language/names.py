@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ast
+import builtins
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-__all__ = ["NameUses", "collect_names", "reads"]
+__all__ = ["QUERY_FUNCTIONS", "NameUses", "collect_names", "is_built_in", "reads"]
+
+QUERY_FUNCTIONS = frozenset(("score",))
+"""Functions that every query has; elsewhere than in a call the name is any name."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,11 @@ def reads(tree: ast.AST) -> list[ast.Name]:
     return [*found, *uses.later]
 
 
+def is_built_in(name: ast.Name) -> bool:
+    """Tell whether a name has a value that neither the program nor its caller gives it."""
+    return hasattr(builtins, name.id) or getattr(name, "is_query_function", False)
+
+
 class _NameCollector(ast.NodeVisitor):
     """Collects reads and bindings in the order Python performs them.
 
@@ -62,6 +71,10 @@ class _NameCollector(ast.NodeVisitor):
 
     def visit_Name(self, node: ast.Name) -> None:
         self.events.append(("read" if isinstance(node.ctx, ast.Load) else "bind", node))
+
+    def visit_Call(self, node: ast.Call) -> None:
+        _mark_function(node.func)
+        self.generic_visit(node)
 
     def _bind(self, name: str | None, node: ast.AST) -> None:
         if name:
@@ -125,6 +138,8 @@ class _NameCollector(ast.NodeVisitor):
         self._bind(node.rest, node)
 
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        for decorator in node.decorator_list:
+            _mark_function(decorator)
         self._visit_all([*node.decorator_list, node.returns])
         self._visit_function(node.args, node.body)
         self._bind(node.name, node)
@@ -183,3 +198,9 @@ class _NameCollector(ast.NodeVisitor):
         for node in nodes:
             if node is not None:
                 self.visit(node)
+
+
+def _mark_function(called: ast.expr) -> None:
+    """Note on a name that it is called as a function that every query has."""
+    if isinstance(called, ast.Name) and called.id in QUERY_FUNCTIONS:
+        called.is_query_function = True  # type: ignore[attr-defined]

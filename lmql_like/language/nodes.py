@@ -20,6 +20,7 @@ from lmql_like.source import Source, Span
 
 __all__ = [
     "Annotation",
+    "DistributionClause",
     "Except",
     "For",
     "Hole",
@@ -91,6 +92,17 @@ class WhereClause:
 
 
 @dataclass(frozen=True)
+class DistributionClause:
+    """`distribution X in values`, or `distribution TOKENIZATIONS(X) in values`."""
+
+    hole: str
+    values: ast.expr
+    all_tokenizations: bool
+    hole_span: Span
+    span: Span
+
+
+@dataclass(frozen=True)
 class ModelClause:
     """The name behind `from`; `span` begins at the keyword."""
 
@@ -105,6 +117,7 @@ class Prompt:
     parts: tuple[Part, ...]
     where: tuple[WhereClause, ...]
     span: Span
+    distributions: tuple[DistributionClause, ...] = ()
 
     @property
     def holes(self) -> tuple[Hole, ...]:
@@ -225,3 +238,4 @@ class Query:
     model: ModelClause | None
     where: tuple[WhereClause, ...]
     source: Source
+    distributions: tuple[DistributionClause, ...] = ()

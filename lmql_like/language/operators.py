@@ -30,6 +30,7 @@ __all__ = [
     "IsEqual",
     "IsInteger",
     "IsOneOf",
+    "Listing",
     "Matches",
     "Operator",
     "StartsWith",
@@ -51,6 +52,21 @@ class IsOneOf(Test):
         if isinstance(value, str):
             texts = _substrings(value, self)
         return formulas.one_of(texts) if texts else FALSE
+
+
+class Listing(IsOneOf):
+    """The values of `distribution X in [..]`."""
+
+    operator = "distribution"
+
+    def listed(self, value: Any) -> list[str]:
+        """Return the values, which have to be different texts with at least one character."""
+        texts = self.texts(value)
+        if isinstance(value, str) or not texts:
+            raise self.refuse(value, "a list of at least one string")
+        if "" in texts or len(set(texts)) < len(texts):
+            raise self.refuse(value, "different strings, none of them empty")
+        return texts
 
 
 def _substrings(text: str, test: Test) -> list[str]:

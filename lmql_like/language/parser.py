@@ -15,7 +15,7 @@ from lmql_like.language.layout import lay_out
 from lmql_like.language.lexemes import Kind, Lexeme
 from lmql_like.language.lexer import Lexer
 from lmql_like.language.lines import CLAUSE_WORDS, clause_words_bound, read_lines
-from lmql_like.language.nodes import Query
+from lmql_like.language.nodes import DistributionClause, Query, WhereClause
 from lmql_like.language.statements import StatementReader
 from lmql_like.source import Source, Span
 
@@ -52,7 +52,15 @@ def parse_query(source: Source, bound: frozenset[str] = frozenset()) -> Query:
     reader = StatementReader(source, strings, clauses.of_prompts)
     nodes = reader.read_block(statements)
     before = len(reader.read_block(statements[:prologue]))
-    return Query(nodes, before, clauses.decoder, clauses.model, tuple(clauses.where), source)
+    return Query(
+        statements=nodes,
+        prologue=before,
+        decoder=clauses.decoder,
+        model=clauses.model,
+        where=tuple(c for c in clauses.where if isinstance(c, WhereClause)),
+        source=source,
+        distributions=tuple(c for c in clauses.where if isinstance(c, DistributionClause)),
+    )
 
 
 def _parse_layout(source: Source, terminals: object) -> Tree[Token]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from lmql_like.language.code import Code
 from lmql_like.language.constraints import Constraint
 from lmql_like.language.decoders import DecoderClause
+from lmql_like.language.operators import Listing
 from lmql_like.language.parameters import Parameter
 from lmql_like.source import Source, Span
 
@@ -24,6 +25,7 @@ __all__ = [
     "Assign",
     "Branch",
     "Catch",
+    "Distributed",
     "Enter",
     "Goto",
     "Handler",
@@ -55,6 +57,22 @@ class Inset:
 
 
 @dataclass(frozen=True)
+class Distributed:
+    """The values whose probabilities a hole is asked for.
+
+    Attributes:
+        values: gives them.
+        all_tokenizations: sum over every way to spell a value in tokens, not the
+            tokenizer's own alone.
+        span: the clause.
+    """
+
+    values: Listing
+    all_tokenizations: bool
+    span: Span
+
+
+@dataclass(frozen=True)
 class HoleCall:
     """One occurrence of a hole in the text.
 
@@ -64,6 +82,7 @@ class HoleCall:
         constraints: every conjunct that names it here or names no hole.
         follow: the literal text right behind it in the same prompt string.
         span: its brackets.
+        distribution: the values of a `distribution` clause about it, if there is one.
     """
 
     name: str
@@ -71,6 +90,7 @@ class HoleCall:
     constraints: tuple[Constraint, ...]
     follow: str
     span: Span
+    distribution: Distributed | None = None
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Collection, Mapping, Sequence
-from typing import NoReturn
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, NoReturn
 
 from lmql_like.errors import GrammarError, QueryError, did_you_mean
 from lmql_like.language.code import Code
@@ -108,6 +108,16 @@ class Refusal:
             help="describe the text with REGEX, if a pattern can",
         )
 
+    def distribution(self, place: ast.AST | Span, problem: str, hint: str = "") -> NoReturn:
+        """Raise for a `distribution` clause that asks for what is not there."""
+        raise QueryError(
+            "Q056",
+            problem,
+            source=self.source,
+            span=place if isinstance(place, Span) else span_of(self.source, place),
+            help=hint,
+        )
+
     def stop(self, place: ast.AST) -> NoReturn:
         """Raise for STOPS_BEFORE where it may or may not hold."""
         raise QueryError(
@@ -120,8 +130,15 @@ class Refusal:
         )
 
 
-def check_literals(source: Source, constraint: Constraint) -> None:
+def check_literals(
+    source: Source, constraint: Constraint, read: Callable[[Any, Any], Any] | None = None
+) -> None:
     """Bind the tests whose operand is written out; raise for those it does not fit.
+
+    Args:
+        source: the program.
+        constraint: holds the tests.
+        read: what to do with a test and its operand's value instead of binding it.
 
     Raises:
         QueryError: Q208 where an operand has the wrong type.
@@ -131,7 +148,7 @@ def check_literals(source: Source, constraint: Constraint) -> None:
         if not test.operand.is_literal:
             continue
         try:
-            test.formula(test.operand.literal)
+            (read or type(test).formula)(test, test.operand.literal)
         except OperandError as error:
             raise QueryError(
                 "Q208",

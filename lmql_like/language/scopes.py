@@ -9,13 +9,12 @@ bound; inside a function, every name the program binds anywhere.
 from __future__ import annotations
 
 import ast
-import builtins
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lmql_like.errors import QueryError
 from lmql_like.language.embedded import span_of
-from lmql_like.language.names import collect_names
+from lmql_like.language.names import collect_names, is_built_in
 from lmql_like.language.nodes import (
     For,
     Hole,
@@ -228,7 +227,7 @@ class _ScopeResolver:
             return
         if name in self.holes:
             raise self._unfilled(node)
-        if not hasattr(builtins, name) and name not in _IGNORED and name not in self.free:
+        if not is_built_in(node) and name not in _IGNORED and name not in self.free:
             self.free[name] = Use(name, span_of(self.source, node))
 
     def _unfilled(self, node: ast.Name) -> QueryError:

@@ -10,6 +10,7 @@ from lmql_like.errors import QueryError
 from lmql_like.language.embedded import span_of
 from lmql_like.language.lexemes import Lexeme
 from lmql_like.language.nodes import (
+    DistributionClause,
     Except,
     For,
     If,
@@ -51,14 +52,15 @@ class StatementReader:
     Args:
         source: the program.
         strings: its string lexemes, in order.
-        clauses: the `where` clauses of each prompt string, by its first literal's offset.
+        clauses: the `where` and `distribution` clauses of each prompt string, by its first
+            literal's offset.
     """
 
     def __init__(
         self,
         source: Source,
         strings: Sequence[Lexeme],
-        clauses: Mapping[int, Sequence[WhereClause]],
+        clauses: Mapping[int, Sequence[WhereClause | DistributionClause]],
     ) -> None:
         self.source = source
         self.strings = strings
@@ -117,12 +119,14 @@ class StatementReader:
     def _read_prompt(self, value: ast.expr) -> Prompt:
         literals = self._literals(value)
         span = literals[0].span.to(literals[-1].span)
-        where = tuple(self.clauses.get(literals[0].span.start, ()))
+        clauses = self.clauses.get(literals[0].span.start, ())
         parts = read_template(self.source, literals)
         for part in parts:
             if isinstance(part, Interpolation):
                 self._check_names(part.expression)
-        return Prompt(parts, where, span)
+        where = tuple(clause for clause in clauses if isinstance(clause, WhereClause))
+        others = tuple(clause for clause in clauses if isinstance(clause, DistributionClause))
+        return Prompt(parts, where, span, others)
 
     def _literals(self, node: ast.AST) -> Sequence[Lexeme]:
         """Return the string lexemes of a node."""

@@ -21,8 +21,11 @@ from lmql_like.errors import RunError
 from lmql_like.language.parameters import bind_arguments
 from lmql_like.language.program import Ask, HoleCall, Program
 from lmql_like.runtime.awaiter import Awaiter
+from lmql_like.runtime.distributions import Distribution
+from lmql_like.runtime.environment import Environment
 from lmql_like.runtime.program_state import Copier, ProgramState
-from lmql_like.runtime.stretch import Done, Fill, Hole, Step, Stretch
+from lmql_like.runtime.steps import Done, Fill, Hole, Step
+from lmql_like.runtime.stretch import Stretch
 
 __all__ = ["Done", "Fill", "Hole", "Interpreter", "Step"]
 
@@ -35,6 +38,9 @@ class Interpreter:
         scope: the values of the names that the program reads from the scope it was
             written in; only those it was compiled to capture.
         max_instructions: how many instructions may run between two holes, if limited.
+
+    Attributes:
+        environment: its built-in names, and what it may ask of the run it is in.
     """
 
     def __init__(
@@ -49,6 +55,7 @@ class Interpreter:
         self._scope = scope or {}
         self._namespace: dict[str, Any] = {}
         self._awaiter = Awaiter()
+        self.environment = Environment()
 
     def start(
         self, arguments: Mapping[str, Any] | None = None, after: ProgramState | None = None
@@ -77,12 +84,13 @@ class Interpreter:
         state = replace(after, names=names, shared=shared, counter=0, slots={}, pending=())
         return self._run(state)
 
-    def fill(self, state: ProgramState, raw: str) -> Step:
+    def fill(self, state: ProgramState, raw: str, distribution: Distribution | None = None) -> Step:
         """Give the hole that a state waits for its text, and run to the next one.
 
         Args:
             state: the state of a `Fill`; it is unchanged and may be filled again.
             raw: the hole's text, without a phrase it stops before.
+            distribution: what was found over the hole's values, if it was asked for.
 
         Raises:
             RunError: where the author's code raises, or the text has no value of the
@@ -100,6 +108,7 @@ class Interpreter:
                 state,
                 variables={**_without(state.variables, hole.name), hole.name: value},
                 texts={**state.texts, hole.name: raw},
+                distributions=_noted(state.distributions, hole.name, distribution),
                 names={**copier.copy(dict(state.names)), hole.name: value},
                 slots=copier.copy(dict(state.slots)),
                 prompt=state.prompt + raw,
@@ -109,7 +118,12 @@ class Interpreter:
 
     def _run(self, state: ProgramState) -> Step:
         stretch = Stretch(
-            self.program, state, self._namespace, self._awaiter, self.max_instructions
+            self.program,
+            state,
+            self._namespace,
+            self._awaiter,
+            self.environment,
+            self.max_instructions,
         )
         return stretch.go()
 
@@ -127,6 +141,12 @@ class Interpreter:
                 span=hole.span,
                 help="was the hole cut off by a token limit?",
             ) from None
+
+
+def _noted(
+    known: Mapping[str, Distribution], name: str, found: Distribution | None
+) -> Mapping[str, Distribution]:
+    return known if found is None else {**known, name: found}
 
 
 def _without(values: Mapping[str, Any], name: str) -> dict[str, Any]:

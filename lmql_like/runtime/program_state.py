@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lmql_like.language.constraints import Constraint
+from lmql_like.runtime.distributions import Distribution
 
 __all__ = ["Copier", "Manager", "Position", "ProgramState", "begin_iteration"]
 
@@ -58,6 +59,7 @@ class ProgramState:
         slots: what instructions keep for each other.
         pending: constraints that wait for a hole that was not filled yet.
         shared: objects that are not copied, since the caller gave them.
+        distributions: what was found over the values of holes.
     """
 
     variables: Mapping[str, Any] = field(default_factory=dict)
@@ -68,6 +70,7 @@ class ProgramState:
     slots: Mapping[int, Any] = field(default_factory=dict)
     pending: tuple[Constraint, ...] = ()
     shared: tuple[Any, ...] = ()
+    distributions: Mapping[str, Distribution] = field(default_factory=dict)
 
 
 class Copier:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from lmql_like.errors import LmqlLikeError
+from lmql_like.runtime.distributions import Distribution
 from lmql_like.runtime.hypotheses import Segment
 from lmql_like.runtime.trace import Trace
 
@@ -65,6 +66,7 @@ class Result:
         input_index: number of the input.
         segments: the text in pieces, literal ones and holes.
         token_ids: the tokens that spell the text, start tokens included.
+        distributions: what `distribution` clauses asked for, by the hole's name.
         error: what failed, where the status is "error".
         others: the run's further results, where one was asked for and several came.
         trace: how it came about, where the run was traced.
@@ -80,6 +82,7 @@ class Result:
     input_index: int = 0
     segments: tuple[Segment, ...] = ()
     token_ids: tuple[int, ...] = field(default=(), compare=False)
+    distributions: Mapping[str, Distribution] = field(default_factory=dict)
     error: LmqlLikeError | None = None
     others: tuple[Result, ...] = field(default=(), compare=False)
     trace: Trace | None = field(default=None, compare=False)
@@ -107,6 +110,7 @@ class Result:
             "text": self.text,
             "variables": {name: _plain(value) for name, value in self.variables.items()},
             "value": _plain(self.value),
+            "distributions": {name: d.to_json() for name, d in self.distributions.items()},
             "logprob": self.logprob if math.isfinite(self.logprob) else None,
             "decoder": self.decoder,
             "error": None if self.error is None else self.error.render(),

@@ -155,6 +155,7 @@ class Run:
         self._masks = MaskTable(model.vocabulary)
         seed = secrets.randbits(63) if seed is None else seed
         stepper = Stepper(interpreter, model, self._masks, max_len=decoder.max_len, source=source)
+        self._scorer = stepper.scorer
         self._groups = [
             Group(first_index + n, search, partial(stepper.start, values, search.ranks, after))
             for n, values in enumerate(inputs)
@@ -219,6 +220,7 @@ class Run:
             segments=hypothesis.all_segments,
             token_ids=hypothesis.ids,
             trace=Trace(self._recorder.record, hypothesis.trace) if self._recorder else None,
+            distributions=dict(getattr(step.state, "distributions", {})),
         )
 
     def _failure(self, input_index: int, error: LmqlLikeError) -> Result:
@@ -241,10 +243,10 @@ class Run:
             generated_tokens=hypothesis.n_generated if hypothesis else 0,
             forced_tokens=hypothesis.n_forced if hypothesis else 0,
             unscored_tokens=len(hypothesis.unscored) + hypothesis.n_lost if hypothesis else 0,
-            forward_passes=batch.passes,
-            rows=batch.rows_fed,
+            forward_passes=batch.passes + self._scorer.passes,
+            rows=batch.rows_fed + self._scorer.rows,
             mask_seconds=self._masks.seconds,
-            model_seconds=batch.seconds,
+            model_seconds=batch.seconds + self._scorer.seconds,
             note=getattr(self._model, "note", ""),
         )
 

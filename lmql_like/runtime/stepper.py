@@ -23,16 +23,21 @@ Rules of a hole:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import replace
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lmql_like.errors import GrammarError, ModelError, RunError
+from lmql_like.runtime.distributions import Distribution
 from lmql_like.runtime.hypotheses import Hypothesis, OpenHole, Segment, incomplete_tail
 from lmql_like.runtime.interpreter import Done, Fill, Hole, Interpreter
 from lmql_like.runtime.masking import MaskRow, MaskTable, Recognizer, recognizer_for
 from lmql_like.runtime.model import LanguageModel
+from lmql_like.runtime.options import ScoredOptions, score_options
+from lmql_like.runtime.scoring import Scorer
+from lmql_like.runtime.steps import Options
 from lmql_like.runtime.token_index import TokenIndex, token_index
 from lmql_like.source import Source
 
@@ -68,6 +73,7 @@ class Stepper:
         self._source = source
         self._index: TokenIndex | None = None
         self._starts: dict[str, list[int]] = {}
+        self.scorer = Scorer(model)
 
     def start(
         self, arguments: Mapping[str, Any], is_ranked: bool, after: Hypothesis | None = None
@@ -80,12 +86,14 @@ class Stepper:
             after: a hypothesis that completed another program, to go on behind.
         """
         if after is None:
-            step = self._interpreter.start(dict(arguments))
+            with self._attended(()):
+                step = self._interpreter.start(dict(arguments))
             return self._settle(Hypothesis(step, is_ranked=is_ranked))
-        step = self._interpreter.start(dict(arguments), after.step.state)
         # What stood behind the last hole is encoded together with what follows, as if
         # both were one program.
         begun = replace(self._without_end(after), is_ranked=is_ranked)
+        with self._attended(begun.ids, after.step.text):
+            step = self._interpreter.start(dict(arguments), after.step.state)
         step = replace(step, text=after.step.text + step.text)
         return self._settle(replace(begun, step=step))
 
@@ -187,7 +195,59 @@ class Stepper:
         if state is None:
             return replace(hypothesis, status="dead-end")
         hole = OpenHole(step.hole, recognizer, state, len(hypothesis.ids), b"")
-        return replace(hypothesis, open_hole=hole)
+        hypothesis = replace(hypothesis, open_hole=hole)
+        if step.hole.options is not None:
+            return self._take_best(hypothesis, hole, step.hole.options)
+        return hypothesis
+
+    def _take_best(self, hypothesis: Hypothesis, hole: OpenHole, options: Options) -> Hypothesis:
+        """Fill a hole with the likeliest of its values."""
+        longest = max(len(self._encode(value.encode())) for value in options.values)
+        if len(hypothesis.ids) + longest > self._limit:
+            return replace(hypothesis, status="truncated")
+        scored = self._score(hypothesis.ids, options, hole.recognizer)
+        if scored.best_logprob == -math.inf:
+            return replace(hypothesis, status="dead-end")
+        ids = (*hypothesis.ids, *scored.best_ids)
+        value = scored.distribution.best
+        filled = replace(
+            hypothesis,
+            ids=ids,
+            logprob=hypothesis.logprob + scored.best_logprob,
+            open_hole=None,
+            segments=(*hypothesis.segments, Segment(value.encode(), hole.hole.name)),
+            n_generated=hypothesis.n_generated + len(scored.best_ids),
+        )
+        with self._attended(ids):
+            step = self._interpreter.fill(hypothesis.step.state, value, scored.distribution)
+        return replace(filled, step=step)
+
+    def _score(
+        self, ids: tuple[int, ...], options: Options, recognizer: Recognizer | None = None
+    ) -> ScoredOptions:
+        return score_options(
+            ids,
+            options,
+            scorer=self.scorer,
+            encode=self._encode,
+            vocabulary=self._model.vocabulary,
+            recognizer=recognizer,
+        )
+
+    @contextmanager
+    def _attended(self, ids: tuple[int, ...], written: str = "") -> Iterator[None]:
+        """Let the program that runs meanwhile ask about what follows tokens and a text."""
+        self._interpreter.environment.host = _Host(self, ids, written)
+        try:
+            yield
+        finally:
+            self._interpreter.environment.host = None
+
+    def score_behind(self, ids: tuple[int, ...], text: str, options: Options) -> Distribution:
+        """Return how likely some values are behind tokens and the text that follows them."""
+        if text or not ids:
+            ids = (*ids, *self._model.encode(text, at_start=not ids))
+        return self._score(ids, options).distribution
 
     def _recognizer(self, hole: Hole) -> Recognizer:
         try:
@@ -300,7 +360,8 @@ class Stepper:
         segments = hypothesis.segments
         if value:
             segments = (*segments, Segment(value, hole.hole.name))
-        step = self._interpreter.fill(hypothesis.step.state, value.decode())
+        with self._attended(hypothesis.ids):
+            step = self._interpreter.fill(hypothesis.step.state, value.decode())
         return replace(hypothesis, step=step, open_hole=None, segments=segments)
 
     def _cut(
@@ -333,6 +394,19 @@ class Stepper:
         if spelled != data:  # the name of a special token: here it is plain text
             return self._tokens.encode_greedily(data)
         return ids
+
+
+@dataclass(frozen=True)
+class _Host:
+    """What a program may ask while it runs behind some tokens."""
+
+    stepper: Stepper
+    ids: tuple[int, ...]
+    written: str = ""
+
+    def score(self, text: str, options: Options) -> Distribution:
+        """Return how likely some values are behind the prompt and `text`."""
+        return self.stepper.score_behind(self.ids, self.written + text, options)
 
 
 def _hole_of(hypothesis: Hypothesis) -> OpenHole:

@@ -7,9 +7,8 @@ is ever evaluated.
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import singledispatchmethod
 from typing import Any
 
@@ -21,49 +20,13 @@ from lmql_like.language.constraints import Binding, Constraint, OperandError
 from lmql_like.language.lowering import CASE, ITEM
 from lmql_like.language.program import HoleCall, Inset, Instruction, Program
 from lmql_like.runtime.awaiter import Awaiter
+from lmql_like.runtime.environment import Environment
 from lmql_like.runtime.places import place_of
 from lmql_like.runtime.program_state import Manager, ProgramState, begin_iteration
+from lmql_like.runtime.steps import Done, Fill, Hole, Options, Step
 from lmql_like.source import Span, is_unicode
 
-__all__ = ["Done", "Fill", "Hole", "Step", "Stretch"]
-
-
-@dataclass(frozen=True)
-class Hole:
-    """A hole that waits for its text.
-
-    Attributes:
-        name: its name.
-        formula: what its text has to satisfy, every constraint that applies now.
-        follow: the literal text right behind it, as far as it is certain.
-        span: its place in the program.
-    """
-
-    name: str
-    formula: Formula
-    follow: str
-    span: Span
-
-
-@dataclass(frozen=True)
-class Fill:
-    """The program waits: `text` comes before the hole in the prompt."""
-
-    state: ProgramState
-    text: str
-    hole: Hole
-
-
-@dataclass(frozen=True)
-class Done:
-    """The program ended: `text` comes behind the last hole, `value` was returned."""
-
-    state: ProgramState
-    text: str
-    value: Any
-
-
-Step = Fill | Done
+__all__ = ["Stretch"]
 
 
 class _Return(Exception):  # noqa: N818 - it ends a program, nothing is wrong
@@ -78,6 +41,7 @@ class Stretch:
         state: where it begins; it is not changed, but its values are: give a copy.
         namespace: becomes the names of the program while it runs.
         awaiter: runs its coroutines.
+        environment: its built-in names.
         max_instructions: how many may run, if limited.
     """
 
@@ -87,12 +51,14 @@ class Stretch:
         state: ProgramState,
         namespace: dict[str, Any],
         awaiter: Awaiter,
+        environment: Environment,
         max_instructions: int | None,
     ) -> None:
         self.program = program
         self.start = state
         self.names = namespace
         self.awaited = awaiter
+        self.environment = environment
         self.max_instructions = max_instructions
         self.slots: dict[int, Any] = dict(state.slots)
         self.counter = state.counter
@@ -103,7 +69,8 @@ class Stretch:
         """Run to the next hole or to the end."""
         self.names.clear()
         self.names.update(self.start.names)
-        self.names["__builtins__"] = builtins
+        self.names["__builtins__"] = self.environment.builtins
+        self.environment.written = lambda: self.text
         self.names["__name__"] = "__query__"
         self.names[AWAITED] = self.awaited
         instructions, count = self.program.instructions, 0
@@ -179,8 +146,9 @@ class Stretch:
             else:
                 self._check_later(constraint, hole)
                 later.append(constraint)
+        options = self._options(hole)
         state = self._state(self.counter, tuple(later))
-        return Fill(state, self.text, Hole(hole.name, formula, hole.follow, hole.span))
+        return Fill(state, self.text, Hole(hole.name, formula, hole.follow, hole.span, options))
 
     def _is_ready(self, constraint: Constraint, hole: HoleCall) -> bool:
         """Tell whether a constraint can be bound now that a hole begins."""
@@ -200,20 +168,34 @@ class Stretch:
                 label=f"'{name}' has no value yet",
             )
 
+    def _options(self, hole: HoleCall) -> Options | None:
+        """Return the values that a distribution over the hole is asked for."""
+        asked = hole.distribution
+        if asked is None:
+            return None
+        try:
+            values = asked.values.listed(self._operand(asked.values.operand))
+        except OperandError as error:
+            raise self._wrong_operand(error) from None
+        return Options(tuple(values), asked.all_tokenizations)
+
+    def _wrong_operand(self, error: OperandError) -> RunError:
+        return RunError(
+            "R102",
+            error.message,
+            source=self.program.source,
+            span=error.span,
+            label="wrong kind of value",
+            help=error.hint,
+        )
+
     def _bind(self, constraint: Constraint, hole: HoleCall) -> Formula:
         source = self.program.source
         binding = Binding(hole.name, self._operand, self._text_of)
         try:
             return constraint.bind(binding)
         except OperandError as error:
-            raise RunError(
-                "R102",
-                error.message,
-                source=source,
-                span=error.span,
-                label="wrong kind of value",
-                help=error.hint,
-            ) from None
+            raise self._wrong_operand(error) from None
         except GrammarError as error:
             line, column = source.position(constraint.span.start)
             error.help = (

@@ -88,6 +88,10 @@ class TokenIndex:
             for token_id in self._ids.get(data[:length], ())
         ]
 
+    def length(self, token_id: int) -> int:
+        """Return how many bytes a token has."""
+        return self._lengths[token_id]
+
     def _longest_at(self, data: bytes, at: int) -> tuple[int, int] | None:
         for length in range(min(self._longest, len(data) - at), 0, -1):
             ids = self._ids.get(data[at : at + length])

@@ -7,6 +7,7 @@ arguments to what comes next: `ask(text, name, formula, follow)` or `end(text, v
 from types import SimpleNamespace
 
 from lmql_like.grammars.formulas import one_of
+from lmql_like.runtime.environment import Environment
 from lmql_like.runtime.interpreter import Done, Fill, Hole
 from lmql_like.runtime.run import Run
 from lmql_like.runtime.search.decoders import parse_decoder
@@ -26,6 +27,7 @@ class ScriptInterpreter:
 
     def __init__(self, script):
         self.script = script
+        self.environment = Environment()
 
     def start(self, arguments=None):
         return self._step((), arguments or {})

@@ -176,7 +176,7 @@ def test_several_managers_nest():
         ("if 1:\n    global x", "Q020", (2, 5)),
         ('async for x in y:\n    "a"', "Q020", (1, 1)),
         ('async with x:\n    "a"', "Q020", (1, 1)),
-        ('"[X]" distribution X in ["a"]', "Q051", (1, 7)),
+        ('"[X]" distribution X == "a"', "Q056", (1, 20)),
         ('"[X]"\nscoring x', "Q051", (2, 1)),
         ('argmax "a"\n    "b"', "Q307", (1, 1)),
         ('x = 1\nfrom "m"\n"a"', "Q307", (2, 1)),
