@@ -307,7 +307,7 @@ class _Terminals:
         if found.text is not None and found.is_verbatim:
             return text_automaton(found.text)
         if is_ordered(found.node):
-            return ordered_automaton()
+            return ordered_automaton(found.node, self.limits)
         return node_automaton(found.node, self.limits)
 
     def _spelled(self, found: _Definition) -> str:
