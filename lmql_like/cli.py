@@ -7,6 +7,7 @@ cannot be loaded or used.
 
 from __future__ import annotations
 
+import difflib
 import functools
 import json
 import sys
@@ -290,6 +291,39 @@ def explain(code: str) -> None:
     from lmql_like.error_pages import read_page
 
     Console().print(Markdown(read_page(code)))
+
+
+# -- fmt -------------------------------------------------------------------------------------
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True)
+@click.option("--check", "only_check", is_flag=True, help="Change nothing; exit with 1 if any.")
+@click.option("--diff", is_flag=True, help="Change nothing; show what would be.")
+@_reports_errors
+def fmt(files: tuple[str, ...], only_check: bool, diff: bool) -> None:
+    """Lay out query FILES in place ("-" reads standard input and prints).
+
+    Indentation, white space, blank lines and the case of keywords change; comments, line
+    breaks and strings stay. What a query does never changes.
+    """
+    from lmql_like.language.formatter import format_query
+
+    changed = 0
+    for file in files:
+        text = sys.stdin.read() if file == "-" else read_text(file, "the query file")
+        written = format_query(text, name="<stdin>" if file == "-" else file)
+        changed += written != text
+        if diff:
+            old, new = text.splitlines(keepends=True), written.splitlines(keepends=True)
+            click.echo("".join(difflib.unified_diff(old, new, file, file)), nl=False)
+        elif file == "-" and not only_check:
+            click.echo(written, nl=False)
+        elif written != text:
+            click.echo(f"{file}: {'not laid out' if only_check else 'changed'}", err=True)
+            if not only_check:
+                Path(file).write_text(written, encoding="utf-8", newline="")
+    sys.exit(INCOMPLETE if only_check and changed else COMPLETE)
 
 
 # -- mask ------------------------------------------------------------------------------------

@@ -39,6 +39,7 @@ CODES: dict[str, str] = {
     "Q006": "something stands behind a complete statement",
     "Q007": "a query or grammar file cannot be read",
     "Q008": "there is no such error code",
+    "Q009": "formatting a query would change what it does",
     "Q010": "a bracket or brace of a prompt string is never closed",
     "Q011": "a single closing bracket or brace in a prompt string",
     "Q012": "what stands in the brackets of a prompt string is no hole",
