@@ -1,4 +1,4 @@
-"""Terminals with lazy repeats and lookaround end exactly where `re.match` ends."""
+"""Terminals: plain ones match what their pattern does, others end where `re.match` ends."""
 
 import re
 
@@ -40,6 +40,16 @@ def _extend(inner):
 
 
 PATTERNS = st.recursive(ATOMS, _extend, max_leaves=8)
+
+
+@given(pattern=PLAIN, texts=st.lists(TEXTS, min_size=1, max_size=20))
+def test_plain_terminals_may_end_wherever_the_pattern_matches(pattern, texts):
+    automaton = node_automaton(parse_pattern(pattern), DEFAULT_LIMITS)
+    for text in texts:
+        ends = {
+            len(text[:n].encode()) for n in range(len(text) + 1) if re.fullmatch(pattern, text[:n])
+        }
+        assert set(lexeme_ends(automaton, text.encode())) == ends
 
 
 def ordered(pattern):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 
-from naive_earley import items_after, productive
+from naive_earley import _closed, productive
 
 from lmql_like.grammars.regex.nodes import (
     Alternation,
@@ -45,7 +45,7 @@ def _stepped(automaton, states, data):
 
 
 def flat_rules(grammar):
-    """Rules as {name: [[symbol, ...], ...]}; terminals are ints, helper rules have tuples."""
+    """Rules as {name: [[symbol, ...], ...]}; terminals are ints, helper rules are tuples."""
     rules = {}
 
     def name_of(node, key):
@@ -73,24 +73,35 @@ def _repeated(node, item, rules, key):
     assert isinstance(node, Repeat)
     if node.high is not None:
         return [[item] * count for count in range(node.low, node.high + 1)]
-    rules[*key, "more"] = [[], [item, (*key, "more")]]
-    return [[item] * node.low + [(*key, "more")]]
+    more = (*key, "more")
+    rules[more] = [[], [item, more]]
+    return [[item] * node.low + [more]]
 
 
-def _parse_states(grammar):
-    """A function from the terminals so far to (terminals that may come, is it a sentence)."""
-    rules = productive(flat_rules(grammar))
-    known = {}
+class Contexts:
+    """Earley sets of a grammar behind sequences of its terminals, each made once."""
 
-    def look_up(terminals):
-        if terminals not in known:
-            items = items_after(rules, grammar.start, terminals)
-            following = {o[d] for _, o, d, _ in items if d < len(o) and isinstance(o[d], int)}
-            is_whole = ("", (grammar.start,), 1, 0) in items
-            known[terminals] = frozenset(following), is_whole, bool(items)
-        return known[terminals]
+    def __init__(self, grammar):
+        self.grammar = grammar
+        self.rules = productive(flat_rules(grammar))
+        first = {("", (grammar.start,), 0, 0)} if grammar.start in self.rules else set()
+        self.sets = {(): [_closed(self.rules, first, [], 0)]}
 
-    return look_up
+    def behind(self, terminals):
+        if terminals not in self.sets:
+            *before, last = terminals
+            sets = self.behind(tuple(before))
+            moved = {(n, o, d + 1, k) for n, o, d, k in sets[-1] if d < len(o) and o[d] == last}
+            self.sets[terminals] = [*sets, _closed(self.rules, moved, sets, len(sets))]
+        return self.sets[terminals]
+
+    def candidates(self, terminals):
+        """The terminals that may come next in some sentence."""
+        items = self.behind(terminals)[-1]
+        return frozenset(o[d] for _, o, d, _ in items if d < len(o) and isinstance(o[d], int))
+
+    def is_sentence(self, terminals):
+        return ("", (self.grammar.start,), 1, 0) in self.behind(terminals)[-1]
 
 
 def _next_lexeme(grammar, following, data, at):
@@ -106,16 +117,15 @@ def _next_lexeme(grammar, following, data, at):
 
 def lexemes(grammar, data):
     """The terminals that a text is cut into, or None where it is no text of the grammar."""
-    look_up = _parse_states(grammar)
+    contexts = Contexts(grammar)
     terminals, at = (), 0
     while at < len(data):
-        following, _, _ = look_up(terminals)
-        best = _next_lexeme(grammar, following, data, at)
+        best = _next_lexeme(grammar, contexts.candidates(terminals), data, at)
         if best is None:
             return None
         at, index = -best[0], best[1]
         terminals += () if index in grammar.ignored else (index,)
-    return terminals if look_up(terminals)[1] else None
+    return terminals if contexts.is_sentence(terminals) else None
 
 
 def lex_and_parse(grammar, data):

@@ -332,9 +332,10 @@ def _ranked(node: Node, rank: dict[int, int], done: dict[int, Node]) -> Node:
     if isinstance(node, Symbol):
         new = Symbol(rank[node.index])
     elif isinstance(node, Concat):
-        new = Concat(tuple(_ranked(part, rank, done) for part in node.parts))
+        new = replace(node, parts=tuple(_ranked(part, rank, done) for part in node.parts))
     elif isinstance(node, Alternation):
-        new = Alternation(tuple(_ranked(option, rank, done) for option in node.options))
+        options = tuple(_ranked(option, rank, done) for option in node.options)
+        new = replace(node, options=options)
     elif isinstance(node, Repeat):
         new = replace(node, item=_ranked(node.item, rank, done))
     done[id(node)] = new

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from lmql_like.errors import GrammarError
 from lmql_like.grammars.limits import Limits
-from lmql_like.grammars.regex.nodes import Alternation, CharSet, Concat, Node, Repeat
+from lmql_like.grammars.regex.nodes import Alternation, CharSet, Choice, Concat, Node, Repeat
 from lmql_like.grammars.regex.ordered_nodes import LazyRepeat, Lookahead, Lookbehind
 from lmql_like.grammars.utf8 import utf8_automaton
 from lmql_like.source import Span
@@ -108,6 +108,8 @@ class _Builder:
             return following
         if isinstance(node, Alternation):
             return self.add(Fork(tuple(self.after(item, following) for item in node.options)))
+        if isinstance(node, Choice):
+            return self.add(Fork(tuple(self._spell(text, following) for text in node.texts)))
         if not isinstance(node, Repeat):
             raise _unexpected(node)
         state = self._optional(node, following)
@@ -177,6 +179,11 @@ class _Builder:
             self.lookaheads.append(node)
         return self.add(Ahead(self.lookaheads.index(node), node.is_negative, following), node.span)
 
+    def _spell(self, text: str, following: int) -> int:
+        for byte in reversed(text.encode()):
+            following = self.add(Read(((byte, byte, following),)))
+        return following
+
     def _read(self, node: CharSet, following: int) -> int:
         automaton = utf8_automaton(node.ranges)
         base = len(self.moves) - 2
@@ -201,6 +208,8 @@ def _may_be_empty(node: Node | Lookahead | Lookbehind) -> bool:
         return any(map(_may_be_empty, node.options))
     if isinstance(node, Repeat):
         return node.low == 0 or _may_be_empty(node.item)
+    if isinstance(node, Choice):
+        return "" in node.texts
     return isinstance(node, (Lookahead, Lookbehind))
 
 
