@@ -38,6 +38,8 @@ class Interpreter:
         scope: the values of the names that the program reads from the scope it was
             written in; only those it was compiled to capture.
         max_instructions: how many instructions may run between two holes, if limited.
+        namespace: becomes the names of the program while it runs; programs that go on
+            behind each other share one, since their functions look names up there.
 
     Attributes:
         environment: its built-in names, and what it may ask of the run it is in.
@@ -49,11 +51,12 @@ class Interpreter:
         *,
         scope: Mapping[str, Any] | None = None,
         max_instructions: int | None = None,
+        namespace: dict[str, Any] | None = None,
     ) -> None:
         self.program = program
         self.max_instructions = max_instructions
         self._scope = scope or {}
-        self._namespace: dict[str, Any] = {}
+        self._namespace: dict[str, Any] = {} if namespace is None else namespace
         self._awaiter = Awaiter()
         self.environment = Environment()
 

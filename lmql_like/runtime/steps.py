@@ -42,6 +42,7 @@ class Hole:
         follow: the literal text right behind it, as far as it is certain.
         span: its place in the program.
         options: its values, where a distribution over them is asked for.
+        conditions: what `formula` is made of, each with its place in the program.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Hole:
     follow: str
     span: Span
     options: Options | None = None
+    conditions: tuple[tuple[Formula, Span], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from functools import singledispatchmethod
 from typing import Any
 
 from lmql_like.errors import GrammarError, LmqlLikeError, RunError
-from lmql_like.grammars.formulas import TRUE, Formula
+from lmql_like.grammars.formulas import Formula, all_of
 from lmql_like.language import program as ir
 from lmql_like.language.code import AWAITED, Code
 from lmql_like.language.constraints import Binding, Constraint, OperandError
@@ -137,18 +137,20 @@ class Stretch:
         hole = step.hole
         pending = [c for c in self.start.pending if c not in hole.constraints]
         later: list[Constraint] = []
-        formula: Formula = TRUE
+        bound: list[tuple[Formula, Span]] = []
         for constraint in (*hole.constraints, *pending):
             if constraint.holes and hole.name not in constraint.holes:
                 later.append(constraint)
             elif self._is_ready(constraint, hole):
-                formula = formula & self._bind(constraint, hole)
+                bound.append((self._bind(constraint, hole), constraint.span))
             else:
                 self._check_later(constraint, hole)
                 later.append(constraint)
         options = self._options(hole)
         state = self._state(self.counter, tuple(later))
-        return Fill(state, self.text, Hole(hole.name, formula, hole.follow, hole.span, options))
+        formula = all_of([part for part, _ in bound])
+        asked = Hole(hole.name, formula, hole.follow, hole.span, options, tuple(bound))
+        return Fill(state, self.text, asked)
 
     def _is_ready(self, constraint: Constraint, hole: HoleCall) -> bool:
         """Tell whether a constraint can be bound now that a hole begins."""

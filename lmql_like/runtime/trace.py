@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from lmql_like.source import Span
+from lmql_like.runtime.steps import Hole
 
 __all__ = ["Answer", "Candidate", "Moment", "Question", "Round", "RunRecord", "Trace"]
 
@@ -45,8 +45,7 @@ class Question:
         input_index: number of the input.
         number: questions are numbered through the run.
         round: number of the round of forward passes it was asked in.
-        hole: name of the open hole.
-        span: the hole's place in the program.
+        hole: the open hole: its name, its place and what its text has to satisfy.
         segment: how many pieces of text, literal ones and holes, stand before the hole.
         raw: the bytes of the hole so far.
         n_allowed: tokens that the mask allows, the end of the hole left out.
@@ -63,8 +62,7 @@ class Question:
     input_index: int
     number: int
     round: int
-    hole: str
-    span: Span
+    hole: Hole
     segment: int
     raw: bytes
     n_allowed: int

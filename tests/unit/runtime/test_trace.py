@@ -7,7 +7,9 @@ import pytest
 
 from lmql_like.grammars.vocabulary import Vocabulary
 from lmql_like.language.compiler import compile_query
-from lmql_like.runtime.run import run_program, start_run
+from lmql_like.runtime.interpreter import Interpreter
+from lmql_like.runtime.run import Run, run_program, start_run
+from lmql_like.runtime.search.decoders import parse_decoder
 from lmql_like.runtime.toy_model import ToyModel
 
 SINGLES = [bytes([byte]) for byte in range(256)]
@@ -60,7 +62,7 @@ def test_a_question_says_what_the_mask_allowed_and_what_the_model_wanted():
     logits = model.logits_after(ids).astype(np.float64)
     probabilities = np.exp(logits) / np.exp(logits).sum()
     may = [ord("a"), ord("b")]
-    assert (question.hole, question.raw, question.text) == ("X", b"", "Say ")
+    assert (question.hole.name, question.raw, question.text) == ("X", b"", "Say ")
     assert question.n_allowed == len(may)
     assert sorted(question.sample) == [b"a", b"b"]
     assert question.allowed_mass == pytest.approx(probabilities[may].sum())
@@ -119,6 +121,29 @@ def test_programs_in_a_row_are_one_program(seed, first):
     assert complete.ids == whole.token_ids
     assert complete.logprob == pytest.approx(whole.logprob)
     assert dict(complete.step.state.variables) == dict(whole.variables)
+
+
+def test_functions_of_an_earlier_program_see_the_names_of_the_later_one():
+    model, namespace, complete = toy(), {}, None
+    for text in ("k = 1\ndef f():\n    return k", "k = 2", '"{f()}"'):
+        known = set(complete.step.state.names) if complete else set()
+        program = compile_query(text, parameters=(), scope=known)
+        run = Run(
+            Interpreter(program, namespace=namespace),
+            [{}],
+            model=model,
+            decoder=parse_decoder("argmax"),
+            after=complete,
+        )
+        [complete] = run.finished()
+    assert complete.text == "2"
+
+
+def test_a_question_knows_the_conditions_of_its_hole():
+    text = '"[X]" where len(X) < 4 and "a" in X'
+    [result] = traced(text)
+    conditions = result.trace.answers[0].question.hole.conditions
+    assert [text[span.start : span.end] for _, span in conditions] == ["len(X) < 4", '"a" in X']
 
 
 def test_going_on_leaves_the_earlier_state_alone():
