@@ -76,7 +76,6 @@ CODES: dict[str, str] = {
     "Q211": "no text can fill a hole",
     # Q3: decoders and clauses
     "Q301": "there is no such decoder",
-    "Q302": "a decoder is not supported yet",
     "Q303": "a decoder has no such parameter",
     "Q304": "a decoder parameter has a value it does not accept",
     "Q305": "a clause is repeated",

@@ -42,6 +42,7 @@ __all__ = [
     "Formula",
     "Matches",
     "Not",
+    "Occurs",
     "Or",
     "Phrases",
     "StopsAt",
@@ -56,6 +57,7 @@ __all__ = [
     "decimal",
     "ends_with",
     "equals",
+    "includes",
     "integer",
     "matches",
     "one_of",
@@ -97,6 +99,13 @@ class Matches(Formula):
 
     node: Node
     pattern: str = ""
+
+
+@dataclass(frozen=True)
+class Occurs(Matches):
+    """One of some phrases occurs in the text: a match that grid search keeps count of."""
+
+    phrases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -183,7 +192,16 @@ def one_of(texts: Iterable[str]) -> Formula:
 
 def contains(text: str) -> Formula:
     """Return "this text occurs"."""
-    return Matches(Concat((ANY_TEXT, Choice((text,)), ANY_TEXT)))
+    return includes((text,))
+
+
+def includes(phrases: Iterable[str]) -> Formula:
+    """Return "one of these phrases occurs"."""
+    chosen = tuple(dict.fromkeys(phrases))
+    if not all(chosen):
+        return Matches(ANY_TEXT)
+    node = Concat((ANY_TEXT, Choice(chosen), ANY_TEXT))
+    return Occurs(node, phrases=chosen) if chosen else FALSE
 
 
 def starts_with(texts: str | Iterable[str]) -> Formula:

@@ -29,7 +29,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["allowed_logprobs", "count_allowed", "row_logsumexp", "select_top_k"]
+__all__ = ["allowed_logprobs", "count_allowed", "row_logsumexp", "select_listed", "select_top_k"]
 
 _BLOCK = 512
 _WORDS = _BLOCK // 32
@@ -244,6 +244,41 @@ def allowed_logprobs(
                 logprobs[count] = row[i] - normalizer
                 count += 1
     return count, normalizer
+
+
+@njit(cache=True, nogil=True)
+def select_listed(
+    row: NDArray[np.float32],
+    mask: NDArray[np.int32],
+    listed: NDArray[np.int32],
+    normalizer: float,
+    ids: NDArray[np.int32],
+    logprobs: NDArray[np.float32],
+) -> int:
+    """Find the best allowed ones of a few listed tokens of one row.
+
+    Args:
+        row: (in) float32[vocabulary], the logits.
+        mask: (in) int32[ceil(vocabulary / 32)].
+        listed: (in) int32[m], token ids in ascending order.
+        normalizer: (in) log-sum-exp of the row.
+        ids: (out) int32[k], best first, smaller ids first among equals.
+        logprobs: (out) float32[k], logits minus the normalizer.
+
+    Returns:
+        How many are found; what stands behind them in `ids` and `logprobs` means nothing.
+    """
+    ids[:] = -1
+    logprobs[:] = -np.inf
+    last = len(ids) - 1
+    for token in listed:
+        if (mask[token >> 5] >> np.int32(token & 31)) & np.int32(1) and row[token] > logprobs[last]:
+            _insert(ids, logprobs, token, row[token])
+    count = 0
+    while count <= last and ids[count] >= 0:
+        logprobs[count] = logprobs[count] - normalizer
+        count += 1
+    return count
 
 
 @njit(cache=True, nogil=True)

@@ -13,12 +13,7 @@ from dataclasses import dataclass, field
 from lark import Token, Tree
 
 from lmql_like.errors import QueryError
-from lmql_like.language.decoders import (
-    DECODERS,
-    LATER_DECODERS,
-    DecoderClause,
-    read_decoder_arguments,
-)
+from lmql_like.language.decoders import DecoderClause, read_decoder_arguments
 from lmql_like.language.embedded import parse_expression, span_of
 from lmql_like.language.lexemes import Kind, Lexeme, keyword
 from lmql_like.language.nodes import DistributionClause, ModelClause, WhereClause
@@ -228,14 +223,6 @@ def _read_decoder(clauses: Clauses, tree: Tree[Token]) -> None:
     name = keyword(word.text)
     if clauses.decoder is not None:
         raise _repeated(source, word, "decoder")
-    if name in LATER_DECODERS:
-        raise QueryError(
-            "Q302",
-            f"the decoder '{name}' is not supported yet",
-            source=source,
-            span=word.span,
-            help=f"use one of {', '.join(DECODERS)}",
-        )
     span, call = word.span, None
     for arguments in tree.find_data("arguments"):
         span = word.span.to(arguments.children[-1].value.span)  # type: ignore[union-attr]

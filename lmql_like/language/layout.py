@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from lmql_like.errors import QueryError, did_you_mean
-from lmql_like.language.decoders import DECODERS, LATER_DECODERS
+from lmql_like.language.decoders import DECODERS
 from lmql_like.language.lexemes import Kind, Lexeme, keyword
 from lmql_like.language.lines import CLAUSE_WORDS, Line, clause_starts, skip_prompt
 from lmql_like.source import Source, Span
@@ -26,7 +26,6 @@ _BLOCK_WORDS = frozenset(
         *("with", "def", "class", "async", "match", "case"),
     )
 )
-_ALL_DECODERS = (*DECODERS, *LATER_DECODERS)
 
 
 @dataclass(frozen=True)
@@ -166,7 +165,7 @@ def _is_decoder(
             for i, lexeme in enumerate(line.lexemes)
             if lexeme.is_operator(")") and not depths[i]
         )
-    known = keyword(word.text) in _ALL_DECODERS
+    known = keyword(word.text) in DECODERS
     has_body = end < len(line.lexemes) and skip_prompt(line.lexemes, end) > end
     if has_body and not python.issoftkeyword(word.text):
         return known or _blame_decoder(word, source)
@@ -187,7 +186,7 @@ def _looks_like_decoder(line: Line) -> bool:
     """Tell whether a call of an unknown name is a misspelt decoder clause."""
     word = line.lexemes[0].text
     named = len(line.lexemes) <= 3 or line.lexemes[3].is_operator("=")
-    return named and not hasattr(builtins, word) and bool(did_you_mean(word, _ALL_DECODERS))
+    return named and not hasattr(builtins, word) and bool(did_you_mean(word, DECODERS))
 
 
 def _blame_colon(colon: Lexeme, source: Source) -> None:
@@ -202,7 +201,7 @@ def _blame_colon(colon: Lexeme, source: Source) -> None:
 
 
 def _blame_decoder(word: Lexeme, source: Source) -> bool:
-    hint = did_you_mean(keyword(word.text), _ALL_DECODERS)
+    hint = did_you_mean(keyword(word.text), DECODERS)
     raise QueryError(
         "Q301",
         f"there is no decoder '{word.text}'",

@@ -25,6 +25,8 @@ __all__ = [
     "Contains",
     "CountIs",
     "EndsWith",
+    "Excludes",
+    "Includes",
     "IsBoolean",
     "IsDecimal",
     "IsEqual",
@@ -99,6 +101,37 @@ class Contains(Test):
     def formula(self, value: Any) -> Formula:
         """Return the texts that contain the operand."""
         return formulas.contains(self.text(value))
+
+
+class Includes(Test):
+    """`INCLUDES(X, phrases)`: every phrase occurs; of a list among them, one does."""
+
+    operator = "INCLUDES"
+
+    def formula(self, value: Any) -> Formula:
+        """Return the texts that contain every phrase."""
+        return formulas.all_of(formulas.includes(goal) for goal in self._goals(value))
+
+    def _goals(self, value: Any) -> list[list[str]]:
+        if isinstance(value, str) or not isinstance(value, Collection) or isinstance(value, bytes):
+            return [self.texts(value)]
+        items = sorted(value) if _is_set_of_texts(value) else list(value)
+        return [self.texts(item) for item in items]
+
+
+def _is_set_of_texts(value: Collection[Any]) -> bool:
+    is_set = isinstance(value, set | frozenset)
+    return is_set and all(isinstance(item, str) for item in value)
+
+
+class Excludes(Test):
+    """`EXCLUDES(X, phrases)`: none of the phrases occurs."""
+
+    operator = "EXCLUDES"
+
+    def formula(self, value: Any) -> Formula:
+        """Return the texts that contain no phrase."""
+        return ~formulas.includes(self.texts(value))
 
 
 class StartsWith(Test):
@@ -318,6 +351,8 @@ _STOPS = "a phrase, a list of phrases or a compiled pattern"
 OPERATORS: dict[str, Operator] = {
     "STARTS_WITH": Operator(StartsWith, "a string or list of strings"),
     "ENDS_WITH": Operator(EndsWith, "a string or list of strings"),
+    "INCLUDES": Operator(Includes, "a phrase or a list of phrases"),
+    "EXCLUDES": Operator(Excludes, "a phrase or a list of phrases"),
     "REGEX": Operator(Matches, "a pattern"),
     "INT": Operator(IsInteger, ""),
     "FLOAT": Operator(IsDecimal, ""),
@@ -336,7 +371,6 @@ LATER_OPERATORS = (
     "ERASE",
     "GBNF",
     "GRAMMAR",
-    "INCLUDES",
     "JSON",
     "SENTENCES",
     "SUBSTRING_OF",

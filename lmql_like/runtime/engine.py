@@ -12,8 +12,7 @@ those who do.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
@@ -22,10 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmql_like.errors import LmqlLikeError
-from lmql_like.kernels.selection import allowed_logprobs, select_top_k
+from lmql_like.kernels.selection import allowed_logprobs, select_listed, select_top_k
 from lmql_like.runtime.batch import Batch, check_normalizer
+from lmql_like.runtime.coverage import Coverage
 from lmql_like.runtime.hypotheses import Hypothesis
-from lmql_like.runtime.masking import MaskTable
+from lmql_like.runtime.masking import MaskRow, MaskTable
 from lmql_like.runtime.model import LanguageModel
 from lmql_like.runtime.search.strategy import END, Choice, Offer, Strategy
 from lmql_like.runtime.stepper import Stepper
@@ -78,6 +78,7 @@ class Engine:
         recorder: Recorder | None = None,
     ) -> None:
         self.batch = Batch(model)
+        self._model = model
         self._stepper = stepper
         self._masks = masks
         self._max_rows = max_rows
@@ -88,39 +89,49 @@ class Engine:
         self._all_ids = np.empty(self._size, np.int32)
         self._all_logprobs = np.empty(self._size, np.float32)
 
-    def run(self, groups: Sequence[Group]) -> Iterator[Group]:
-        """Run all groups to their end; yield a group whenever it has moved on."""
-        waiting = deque(groups)
-        going: list[tuple[int, Hypothesis]] = []
-        owners: list[Group] = []
+    def run(self, groups: Iterable[Group]) -> Iterator[Group]:
+        """Run all groups to their end; yield a group whenever it has moved on.
+
+        Groups are taken from `groups` as soon as there is room for one, so that the rows
+        of one that ends go to the next.
+        """
+        waiting = _Waiting(groups)
+        going: list[tuple[Group, int, Hypothesis]] = []
+        arriving: list[tuple[Group, Hypothesis]] = []
         while True:
-            arriving: list[Hypothesis] = []
-            for group in self._admitted(waiting, owners):
-                arriving += group.active
-                owners += [group] * len(group.active)
+            running = [*(group for group, _, _ in going), *(group for group, _ in arriving)]
+            for group in self._admitted(waiting, set(running)):
+                arriving += [(group, hypothesis) for hypothesis in group.active]
+                running += [group] * len(group.active)
                 yield group
-            self.batch.rearrange(going, arriving)
-            self._owners = owners
-            if not owners:
+            self.batch.rearrange(
+                [(row, hypothesis) for _, row, hypothesis in going],
+                [hypothesis for _, hypothesis in arriving],
+            )
+            self._owners = running
+            if not running:
                 return
             offers = self._ask()
-            going, owners = [], []
+            going, arriving = [], []
             for group, rows in _by_group(self._owners):
                 moved = self._step(group, rows, offers)
                 group.active = [hypothesis for _, hypothesis in moved]
-                going += moved
-                owners += [group] * len(moved)
+                for row, hypothesis in moved:
+                    if row is None:
+                        arriving.append((group, hypothesis))
+                    else:
+                        going.append((group, row, hypothesis))
                 yield group
             if self._recorder is not None:
                 self._recorder.end_round(self.batch, self._masks, len(self._owners))
 
-    def _admitted(self, waiting: deque[Group], owners: Sequence[Group]) -> Iterator[Group]:
+    def _admitted(self, waiting: _Waiting, running: set[Group]) -> Iterator[Group]:
         """Start the next groups while there is room."""
-        reserved = sum(group.search.capacity for group in set(owners))
-        while waiting and (
-            reserved == 0 or reserved + waiting[0].search.capacity <= self._max_rows
+        reserved = sum(group.search.capacity for group in running)
+        while (first := waiting.first()) is not None and (
+            reserved == 0 or reserved + first.search.capacity <= self._max_rows
         ):
-            group = waiting.popleft()
+            group = waiting.take()
             hypothesis = self._try(group, group.start)
             if hypothesis is not None and hypothesis.is_settled:
                 group.search.finish(hypothesis)
@@ -134,6 +145,11 @@ class Engine:
         offers: list[Offer | None] = [None] * len(self._owners)
         wanted = [True] * len(self._owners)
         while any(wanted):
+            self._masks.prepare(
+                (hypothesis.open_hole.recognizer, hypothesis.open_hole.state)
+                for hypothesis, want in zip(self.batch.hypotheses, wanted, strict=True)
+                if want and hypothesis.needs_choice and hypothesis.open_hole
+            )
             last = self.batch.feed(wanted)
             for row, want in enumerate(wanted):
                 logits = last[row]
@@ -163,20 +179,19 @@ class Engine:
     def _offer(self, row: int, logits: NDArray[np.float32]) -> Offer:
         hypothesis = self.batch.hypotheses[row]
         mask = self._stepper.mask(hypothesis)
-        bits = mask.bits
-        width = self._owners[row].search.width
-        if width is None:
+        search = self._owners[row].search
+        hole = hypothesis.open_hole
+        coverage = None
+        if search.width is None:
             ids, logprobs = self._all_ids, self._all_logprobs
-            count, normalizer = allowed_logprobs(logits, bits, ids, logprobs)
+            count, normalizer = allowed_logprobs(logits, mask.bits, ids, logprobs)
             ids, logprobs = ids[:count].copy(), logprobs[:count].copy()
+        elif search.by_coverage and hole is not None and hole.coverage is not None:
+            ids, logprobs, coverage, normalizer = self._best_of_each_coverage(
+                logits, mask, hole.coverage, search.width
+            )
         else:
-            ids = np.empty((1, width), np.int32)
-            logprobs = np.empty((1, width), np.float32)
-            normalizers = np.empty(1)
-            select_top_k(logits[None], bits[None], ids, logprobs, normalizers)
-            normalizer = normalizers[0]
-            count = int(np.count_nonzero(ids[0] >= 0))
-            ids, logprobs = ids[0, :count], logprobs[0, :count]
+            ids, logprobs, normalizer = _best(logits, mask.bits, search.width)
         check_normalizer(normalizer)
         end_ids = self._stepper.end_ids(hypothesis)
         end = -np.inf
@@ -185,12 +200,32 @@ class Engine:
         if self._recorder is not None:
             owner = self._owners[row].input_index
             hypothesis = self._recorder.ask(hypothesis, owner, logits, mask, end)
-        return Offer(hypothesis, ids, logprobs, end)
+        return Offer(hypothesis, ids, logprobs, end, float(normalizer), coverage)
+
+    def _best_of_each_coverage(
+        self, logits: NDArray[np.float32], mask: MaskRow, before: Coverage, width: int
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int32], float]:
+        """Return the best allowed tokens of each coverage: ids, log-probabilities, coverages."""
+        classes = before.classes(self._model.vocabulary)
+        ids, logprobs, normalizer = _best(logits, mask.bits & classes.bits, width)
+        parts = [(ids, logprobs, np.full(len(ids), classes.usual, np.int32))]
+        for count, listed in classes.others:
+            ids, logprobs = np.empty(width, np.int32), np.empty(width, np.float32)
+            n = select_listed(logits, mask.bits, listed, normalizer, ids, logprobs)
+            if n:
+                parts.append((ids[:n], logprobs[:n], np.full(n, count, np.int32)))
+        every_id, every_logprob, every_count = (
+            np.concatenate(column) for column in zip(*parts, strict=True)
+        )
+        return every_id, every_logprob, every_count, normalizer
 
     def _step(
         self, group: Group, rows: Sequence[int], offers: Sequence[Offer | None]
-    ) -> list[tuple[int, Hypothesis]]:
-        """Let a group's search choose; return the hypotheses that go on, with their rows."""
+    ) -> list[tuple[int | None, Hypothesis]]:
+        """Let a group's search choose; return the hypotheses that go on, with their rows.
+
+        One that the search had kept back has no row.
+        """
         if group.error is not None:
             return []
         open_rows: list[int] = []
@@ -204,8 +239,6 @@ class Engine:
                 continue
             open_rows.append(row)
             own.append(offer)
-        if not own:
-            return []
 
         def take(choice: Choice) -> Hypothesis:
             parent = own[choice.parent].hypothesis
@@ -216,7 +249,10 @@ class Engine:
             return child if self._recorder is None else self._recorder.answer(child, choice)
 
         placed = self._try(group, partial(group.search.step, own, take)) or []
-        return [(open_rows[parent], hypothesis) for parent, hypothesis in placed]
+        return [
+            (None if parent is None else open_rows[parent], hypothesis)
+            for parent, hypothesis in placed
+        ]
 
     def _try(self, group: Group, act: Callable[[], Value]) -> Value | None:
         """Act for a group; an error of its own (code, constraint, text) ends it, or is raised."""
@@ -228,6 +264,40 @@ class Engine:
             group.error = error
             group.active = []
             return None
+
+
+class _Waiting:
+    """Groups that have not begun, of which the first can be looked at."""
+
+    def __init__(self, groups: Iterable[Group]) -> None:
+        self._groups = iter(groups)
+        self._first: Group | None = None
+
+    def first(self) -> Group | None:
+        """Return the next group; None if there are no more."""
+        if self._first is None:
+            self._first = next(self._groups, None)
+        return self._first
+
+    def take(self) -> Group:
+        """Return the next group and go on to the one behind it."""
+        group = self.first()
+        if group is None:
+            raise ValueError("no group is waiting")
+        self._first = None
+        return group
+
+
+def _best(
+    logits: NDArray[np.float32], bits: NDArray[np.int32], width: int
+) -> tuple[NDArray[np.int32], NDArray[np.float32], float]:
+    """Return the best allowed tokens, their log-probabilities, and the log-sum-exp."""
+    ids = np.empty((1, width), np.int32)
+    logprobs = np.empty((1, width), np.float32)
+    normalizers = np.empty(1)
+    select_top_k(logits[None], bits[None], ids, logprobs, normalizers)
+    count = int(np.count_nonzero(ids[0] >= 0))
+    return ids[0, :count], logprobs[0, :count], float(normalizers[0])
 
 
 def _by_group(owners: Sequence[Group]) -> list[tuple[Group, list[int]]]:

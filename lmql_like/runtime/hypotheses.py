@@ -9,9 +9,11 @@ branches of the program.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from lmql_like.grammars.formulas import And, StopsBefore
 from lmql_like.grammars.masker import MaskerState
+from lmql_like.runtime.coverage import Coverage
 from lmql_like.runtime.interpreter import Done, Fill, Hole
 from lmql_like.runtime.masking import Recognizer
 from lmql_like.runtime.trace import Moment
@@ -39,6 +41,7 @@ class OpenHole:
         state: the masker's state behind `raw`.
         first: index into the hypothesis's `ids` of the hole's first token.
         raw: the bytes of the hole's tokens.
+        coverage: which of the phrases that must occur in the hole do; None if none must.
     """
 
     hole: Hole
@@ -46,6 +49,7 @@ class OpenHole:
     state: MaskerState
     first: int
     raw: bytes
+    coverage: Coverage | None = None
 
     @property
     def takes_back(self) -> bool:
@@ -79,6 +83,10 @@ class Hypothesis:
         n_forced: hole tokens that were appended without asking the model.
         n_lost: forced tokens that left the prompt again before they were scored.
         trace: its last record, where the run is traced.
+        n_ends: ends of holes with text that the model chose.
+        spans: indices into `ids` of each closed hole's tokens, first and behind the last.
+        covered: coverage of the closed holes.
+        note: its search's own; it travels with the hypothesis to its children.
     """
 
     step: Fill | Done
@@ -97,6 +105,10 @@ class Hypothesis:
     n_forced: int = 0
     n_lost: int = 0
     trace: Moment | None = field(default=None, repr=False, compare=False)
+    n_ends: int = 0
+    spans: tuple[tuple[int, int], ...] = ()
+    covered: int = 0
+    note: Any = None
 
     @property
     def needs_choice(self) -> bool:
@@ -107,6 +119,27 @@ class Hypothesis:
     def is_settled(self) -> bool:
         """Whether it has finished and, if it is to be ranked, is fully scored."""
         return self.status is not None and not (self.is_ranked and self.unscored)
+
+    @property
+    def length(self) -> int:
+        """Tokens that stand in holes, and ends of holes that the model chose."""
+        return len(self.ids) - self.n_prompt + self.n_ends
+
+    @property
+    def coverage(self) -> int:
+        """How far the phrases that must occur are covered, in all holes (see `coverage`)."""
+        hole = self.open_hole
+        if hole is None or hole.coverage is None:
+            return self.covered
+        return self.covered + hole.coverage.count
+
+    @property
+    def hole_ids(self) -> tuple[int, ...]:
+        """The tokens that stand in holes, in order."""
+        spans = self.spans
+        if self.open_hole is not None:
+            spans = (*spans, (self.open_hole.first, len(self.ids)))
+        return tuple(token_id for first, end in spans for token_id in self.ids[first:end])
 
     @property
     def data(self) -> bytes:

@@ -7,10 +7,13 @@ recognizer; beams and inputs that are in the same state share it.
 
 from __future__ import annotations
 
+import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from threading import Lock
 from weakref import WeakKeyDictionary
 
@@ -28,6 +31,7 @@ __all__ = ["MaskRow", "MaskTable", "Recognizer", "build_recognizer", "recognizer
 
 _MAX_RECOGNIZERS = 512
 _MAX_ROW_BYTES = 64 * 2**20
+_SLOW = 100e-6  # seconds; below, handing a row to a thread costs more than filling it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,8 +102,17 @@ def recognizer_for(
     return recognizer
 
 
+@cache
+def _fillers() -> ThreadPoolExecutor:
+    """Return the threads that fill rows, for all runs."""
+    return ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="lmql-like-masks")
+
+
 class MaskTable:
     """The mask rows of a run, one for each (recognizer, state) that was asked for.
+
+    Rows are filled where they are asked for, or, if `prepare` was told of them before, in
+    threads: while the model computes.
 
     Attributes:
         seconds: time spent in filling rows.
@@ -111,6 +124,8 @@ class MaskTable:
         self.n_filled = 0
         self._vocabulary = vocabulary
         self._rows: OrderedDict[tuple[Recognizer, MaskerState], MaskRow] = OrderedDict()
+        self._pending: dict[tuple[Recognizer, MaskerState], Future[tuple[MaskRow, float]]] = {}
+        self._cost: dict[Recognizer, float] = {}
         self._max_rows = max(64, _MAX_ROW_BYTES // (4 * vocabulary.n_words))
 
     def row(self, recognizer: Recognizer, state: MaskerState) -> MaskRow:
@@ -119,19 +134,30 @@ class MaskTable:
         row = self._rows.get(key)
         if row is not None:
             return row
-        began = time.perf_counter()
-        row = self._rows[key] = self._fill(recognizer.masker, state)
+        pending = self._pending.pop(key, None)
+        row, seconds = pending.result() if pending else self._timed(recognizer.masker, state)
+        self._rows[key] = row
         self.n_filled += 1
-        self.seconds += time.perf_counter() - began
+        self.seconds += seconds
+        self._cost[recognizer] = 0.8 * self._cost.get(recognizer, seconds) + 0.2 * seconds
         if len(self._rows) > self._max_rows:
             self._rows.popitem(last=False)
         return row
 
-    def matrix(self, rows: Sequence[MaskRow]) -> NDArray[np.int32]:
-        """Return the rows' bits as one array, int32[n, n_words]."""
-        if len(rows) == 1:
-            return rows[0].bits[None]
-        return np.stack([row.bits for row in rows])
+    def prepare(self, keys: Iterable[tuple[Recognizer, MaskerState]]) -> None:
+        """Begin to fill rows that will be asked for, in threads."""
+        for key in keys:
+            if key not in self._rows and key not in self._pending:
+                self._pending[key] = _fillers().submit(self._timed, key[0].masker, key[1])
+
+    def is_slow(self, recognizer: Recognizer, state: MaskerState) -> bool:
+        """Tell whether a row is not there yet and, as others went, takes a while to fill."""
+        return self._cost.get(recognizer, 0.0) > _SLOW and (recognizer, state) not in self._rows
+
+    def _timed(self, masker: TokenMasker, state: MaskerState) -> tuple[MaskRow, float]:
+        began = time.perf_counter()
+        row = self._fill(masker, state)
+        return row, time.perf_counter() - began
 
     def _fill(self, masker: TokenMasker, state: MaskerState) -> MaskRow:
         bits = np.zeros(self._vocabulary.n_words, np.int32)

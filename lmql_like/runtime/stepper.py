@@ -27,9 +27,11 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from lmql_like.errors import GrammarError, ModelError, RunError
+from lmql_like.runtime.coverage import Coverage, CoverageTracker, goals_of
 from lmql_like.runtime.distributions import Distribution
 from lmql_like.runtime.hypotheses import Hypothesis, OpenHole, Segment, incomplete_tail
 from lmql_like.runtime.interpreter import Done, Fill, Hole, Interpreter
@@ -74,6 +76,7 @@ class Stepper:
         self._index: TokenIndex | None = None
         self._starts: dict[str, list[int]] = {}
         self.scorer = Scorer(model)
+        self._trackers: dict[Recognizer, CoverageTracker | None] = {}
 
     def start(
         self, arguments: Mapping[str, Any], is_ranked: bool, after: Hypothesis | None = None
@@ -91,7 +94,7 @@ class Stepper:
             return self._settle(Hypothesis(step, is_ranked=is_ranked))
         # What stood behind the last hole is encoded together with what follows, as if
         # both were one program.
-        begun = replace(self._without_end(after), is_ranked=is_ranked)
+        begun = replace(self._without_end(after), is_ranked=is_ranked, note=None)
         with self._attended(begun.ids, after.step.text):
             step = self._interpreter.start(dict(arguments), after.step.state)
         step = replace(step, text=after.step.text + step.text)
@@ -123,7 +126,11 @@ class Stepper:
 
     def take_end(self, hypothesis: Hypothesis, logprob: float) -> Hypothesis:
         """End the open hole as the model chose."""
-        ended = replace(hypothesis, logprob=hypothesis.logprob + logprob)
+        ended = replace(
+            hypothesis,
+            logprob=hypothesis.logprob + logprob,
+            n_ends=hypothesis.n_ends + bool(_hole_of(hypothesis).raw),
+        )
         return self._settle(self._close(ended))
 
     def resume(self, hypothesis: Hypothesis) -> Hypothesis:
@@ -194,7 +201,8 @@ class Stepper:
         state = recognizer.masker.start()
         if state is None:
             return replace(hypothesis, status="dead-end")
-        hole = OpenHole(step.hole, recognizer, state, len(hypothesis.ids), b"")
+        coverage = self._coverage(recognizer, step.hole)
+        hole = OpenHole(step.hole, recognizer, state, len(hypothesis.ids), b"", coverage)
         hypothesis = replace(hypothesis, open_hole=hole)
         if step.hole.options is not None:
             return self._take_best(hypothesis, hole, step.hole.options)
@@ -217,6 +225,7 @@ class Stepper:
             open_hole=None,
             segments=(*hypothesis.segments, Segment(value.encode(), hole.hole.name)),
             n_generated=hypothesis.n_generated + len(scored.best_ids),
+            spans=(*hypothesis.spans, (hole.first, len(ids))),
         )
         with self._attended(ids):
             step = self._interpreter.fill(hypothesis.step.state, value, scored.distribution)
@@ -257,6 +266,23 @@ class Stepper:
                 raise
             raise error.located(self._source, hole.span) from None
 
+    def _coverage(self, recognizer: Recognizer, hole: Hole) -> Coverage | None:
+        """Return the coverage of a hole's phrases by no text; None if it has no phrases."""
+        if recognizer not in self._trackers:
+            goals = goals_of(hole.formula)
+            tracker = CoverageTracker(goals, self._token_lengths) if goals else None
+            self._trackers[recognizer] = tracker
+        tracker = self._trackers[recognizer]
+        return tracker.start() if tracker else None
+
+    def _token_lengths(self, phrase: bytes) -> list[int]:
+        """Return the lengths in bytes of the tokens that write a phrase."""
+        try:
+            ids = self._encode(phrase)
+        except ModelError:  # only tokens that go on behind it can write it
+            return [len(phrase)]
+        return [len(self._model.vocabulary.tokens[token_id]) for token_id in ids]
+
     def _append_literal(self, hypothesis: Hypothesis, text: str) -> Hypothesis:
         at_start = not hypothesis.ids
         if not text and not at_start:
@@ -289,6 +315,8 @@ class Stepper:
             run = self._forced_tokens(hole, forced)[:room]
             if run:
                 return self._append_to_hole(hypothesis, run, forced=True)
+        if self._masks.is_slow(hole.recognizer, hole.state) and self._has_choice(hole):
+            return None  # the row is filled while the model computes
         row = self._masks.row(hole.recognizer, hole.state)
         if row.count == 0:
             if row.is_accepting:
@@ -297,6 +325,22 @@ class Stepper:
         if row.count == 1 and not row.is_accepting:
             return self._append_to_hole(hypothesis, [row.only], forced=True)
         return None
+
+    def _has_choice(self, hole: OpenHole) -> bool:
+        """Tell, without the row, that at least two tokens may follow; False: not known."""
+        masker = hole.recognizer.masker
+        found = 0
+        for byte in masker.next_bytes(hole.state):
+            if byte in self._single_bytes and masker.advance_bytes(hole.state, bytes((byte,))):
+                found += 1
+                if found == 2:
+                    return True
+        return False
+
+    @cached_property
+    def _single_bytes(self) -> frozenset[int]:
+        """The bytes that are tokens by themselves."""
+        return frozenset(token[0] for token in self._model.vocabulary.tokens if len(token) == 1)
 
     def _forced_tokens(self, hole: OpenHole, forced: bytes) -> list[int]:
         """Encode forced text; keep the tokens that are certain and that the mask allows."""
@@ -325,7 +369,8 @@ class Stepper:
             state = advanced
         spelled = b"".join([self._model.vocabulary.tokens[token_id] for token_id in new])
         ids = (*hypothesis.ids, *new)
-        opened = replace(hole, state=state, raw=hole.raw + spelled)
+        coverage = None if hole.coverage is None else hole.coverage.behind(spelled)
+        opened = replace(hole, state=state, raw=hole.raw + spelled, coverage=coverage)
         if not forced:
             return replace(
                 hypothesis, ids=ids, open_hole=opened, n_generated=hypothesis.n_generated + 1
@@ -362,7 +407,14 @@ class Stepper:
             segments = (*segments, Segment(value, hole.hole.name))
         with self._attended(hypothesis.ids):
             step = self._interpreter.fill(hypothesis.step.state, value.decode())
-        return replace(hypothesis, step=step, open_hole=None, segments=segments)
+        return replace(
+            hypothesis,
+            step=step,
+            open_hole=None,
+            segments=segments,
+            spans=(*hypothesis.spans, (hole.first, len(hypothesis.ids))),
+            covered=hypothesis.coverage,
+        )
 
     def _cut(
         self, hypothesis: Hypothesis, hole: OpenHole, value: bytes

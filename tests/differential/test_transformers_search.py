@@ -2,19 +2,12 @@
 
 import copy
 
-import numpy as np
 import pytest
 import torch
 from reference.script import ask, end, run_script
 from reference.tiny_models import tiny_model, tiny_tokenizer
-from transformers.generation.logits_process import (
-    TemperatureLogitsWarper,
-    TopKLogitsWarper,
-    TopPLogitsWarper,
-)
 
 from lmql_like.grammars.formulas import TRUE
-from lmql_like.runtime.search.sampling import truncated_distribution
 from lmql_like.runtime.transformers_model import TransformersModel
 
 KINDS = ["llama", "gpt2", "qwen3_moe"]
@@ -93,22 +86,3 @@ def test_beam_is_beam_generation(pair, prompt, n):
     assert set(ours) == set(theirs)
     for ids, score in theirs.items():
         assert ours[ids] == pytest.approx(score, abs=1e-3)
-
-
-@pytest.mark.parametrize("temperature", [0.3, 1.0, 2.5])
-@pytest.mark.parametrize("top_k", [None, 1, 7, 100])
-@pytest.mark.parametrize("top_p", [1.0, 0.9, 0.2])
-def test_truncation_is_that_of_generation(temperature, top_k, top_p):
-    logits = np.random.default_rng(3).normal(size=50) * 3
-    logits[7] = -np.inf
-    order, cumulative = truncated_distribution(logits, temperature, top_k, top_p)
-    ours = np.zeros(50)
-    ours[order] = np.diff(cumulative, prepend=0.0) / cumulative[-1]
-
-    scores = torch.tensor(logits)[None]
-    warpers = [TemperatureLogitsWarper(temperature)]
-    warpers += [TopKLogitsWarper(top_k)] if top_k else []
-    warpers += [TopPLogitsWarper(top_p)] if top_p < 1 else []
-    for warper in warpers:
-        scores = warper(None, scores)
-    assert np.allclose(ours, torch.softmax(scores[0], -1).numpy(), atol=1e-9)

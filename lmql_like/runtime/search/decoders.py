@@ -1,69 +1,62 @@
-"""The decoders by name: their parameters, defaults, checks, and how to start a search.
+"""The decoders by name: how to start a search; and decoders that users write.
 
 A `DecoderSpec` is a checked decoder call such as `beam(n=4)`: a value that a query's
-decoder clause, the command line and Python code all come down to.
+decoder clause, the command line and Python code all come down to. What parameters there
+are stands in `language.decoders`.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from lmql_like.errors import RunError, did_you_mean
+from lmql_like.language.decoders import DECODERS, MAX_LEN, Decoder, Parameter
 from lmql_like.runtime.search.beam import Beam
+from lmql_like.runtime.search.beam_sample import BeamSample
+from lmql_like.runtime.search.beam_var import BeamVar
+from lmql_like.runtime.search.best_k import BestK, BestKRules
+from lmql_like.runtime.search.diverse_beam import DiverseBeam
 from lmql_like.runtime.search.greedy import Greedy
+from lmql_like.runtime.search.grid import Grid
+from lmql_like.runtime.search.penalties import Penalties
+from lmql_like.runtime.search.ranking import Ranking
 from lmql_like.runtime.search.sampling import Sampling
 from lmql_like.runtime.search.strategy import Strategy
+from lmql_like.runtime.search.truncation import Truncation
+from lmql_like.runtime.search.var import Var, VarRules
 
-__all__ = ["DECODERS", "Decoder", "DecoderSpec", "Parameter", "make_decoder", "parse_decoder"]
-
-DEFAULT_MAX_LEN = 2048
+__all__ = [
+    "DECODERS",
+    "DecoderSpec",
+    "SearchContext",
+    "decoder",
+    "make_decoder",
+    "parse_decoder",
+]
 
 
 @dataclass(frozen=True)
-class Parameter:
-    """A parameter of a decoder.
+class SearchContext:
+    """What a search is told of the run it belongs to.
 
     Attributes:
-        name: as written in the call.
-        default: where the call does not give it.
-        wants: what values are possible, in words.
-        accepts: tells whether a value is possible.
-        meaning: one line for the help.
+        input_index: number of the input.
+        seed: the call's own, else the run's.
+        max_rows: rows that a search should not exceed where it can be split.
+        max_len: tokens of a whole prompt, after which a hypothesis is truncated.
     """
 
-    name: str
-    default: Any
-    wants: str
-    accepts: Callable[[Any], bool]
-    meaning: str
+    input_index: int
+    seed: int
+    max_rows: int
+    max_len: int
 
 
-@dataclass(frozen=True)
-class Decoder:
-    """A decoder: what it is called, what it takes, what it does."""
-
-    name: str
-    meaning: str
-    parameters: tuple[Parameter, ...]
-
-    def parameter(self, name: str) -> Parameter:
-        """Return a parameter by its name.
-
-        Raises:
-            RunError: R202, there is none of this name.
-        """
-        for parameter in self.parameters:
-            if parameter.name == name:
-                return parameter
-        known = [parameter.name for parameter in self.parameters]
-        raise RunError(
-            "R202",
-            f"{self.name} has no parameter '{name}'",
-            help=did_you_mean(name, known) or f"it takes {', '.join(known)}",
-        )
+Start = Callable[[SearchContext, Mapping[str, Any]], "Strategy | Sequence[Strategy]"]
 
 
 @dataclass(frozen=True)
@@ -85,11 +78,11 @@ class DecoderSpec:
 
     def __str__(self) -> str:
         """Return the call with the arguments that differ from their defaults."""
-        known = DECODERS[self.name]
+        known = {parameter.name: parameter for parameter in DECODERS[self.name].parameters}
         given = [
             f"{key}={value!r}"
             for key, value in self.arguments.items()
-            if value != known.parameter(key).default
+            if value != known[key].default
         ]
         return f"{self.name}({', '.join(given)})" if given else self.name
 
@@ -101,95 +94,12 @@ class DecoderSpec:
             seed: of the run, where the call gives none.
             max_rows: rows that a search should not exceed where it can be split.
         """
-        arguments = self.arguments
-        if self.name == "argmax":
-            return [Greedy()]
-        if self.name == "beam":
-            return [Beam(arguments["n"])]
-        own_seed = arguments["seed"]
-        lanes = range(arguments["n"])
-        return [
-            Sampling(
-                lanes[first : first + max_rows],
-                seed=seed if own_seed is None else own_seed,
-                input_index=input_index,
-                temperature=float(arguments["temperature"]),
-                top_k=arguments["top_k"],
-                top_p=float(arguments["top_p"]),
-            )
-            for first in range(0, len(lanes), max_rows)
-        ]
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
-def _is_seed(value: Any) -> bool:
-    return value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-_MAX_LEN = Parameter(
-    "max_len",
-    DEFAULT_MAX_LEN,
-    "a whole number of at least 1",
-    _is_count,
-    "tokens of the whole prompt; a longer run is truncated",
-)
-
-
-def _n(meaning: str) -> Parameter:
-    return Parameter("n", 1, "a whole number of at least 1", _is_count, meaning)
-
-
-DECODERS: dict[str, Decoder] = {
-    "argmax": Decoder("argmax", "the likeliest token at every step", (_MAX_LEN,)),
-    "sample": Decoder(
-        "sample",
-        "independent random samples",
-        (
-            _n("number of samples"),
-            Parameter(
-                "temperature",
-                1.0,
-                "a number of at least 0",
-                lambda value: _is_number(value) and 0 <= value < float("inf"),
-                "divides the logits; 0 takes the likeliest token",
-            ),
-            Parameter(
-                "top_k",
-                None,
-                "a whole number of at least 1, or None",
-                lambda value: value is None or _is_count(value),
-                "keep the k likeliest candidates",
-            ),
-            Parameter(
-                "top_p",
-                1.0,
-                "a number above 0 and at most 1",
-                lambda value: _is_number(value) and 0 < value <= 1,
-                "keep the fewest candidates that have this probability together",
-            ),
-            Parameter(
-                "seed",
-                None,
-                "a whole number of at least 0, or None",
-                _is_seed,
-                "makes the samples repeatable",
-            ),
-            _MAX_LEN,
-        ),
-    ),
-    "beam": Decoder(
-        "beam",
-        "beam search over the whole program",
-        (_n("width of the beam and number of results"), _MAX_LEN),
-    ),
-}
+        own_seed = self.arguments.get("seed")
+        context = SearchContext(
+            input_index, seed if own_seed is None else own_seed, max_rows, self.max_len
+        )
+        started = _STARTS[self.name](context, self.arguments)
+        return list(started) if isinstance(started, Sequence) else [started]
 
 
 def make_decoder(name: str, /, **arguments: Any) -> DecoderSpec:
@@ -206,17 +116,25 @@ def make_decoder(name: str, /, **arguments: Any) -> DecoderSpec:
             f"there is no decoder '{name}'",
             help=did_you_mean(name, DECODERS) or f"there are {', '.join(DECODERS)}",
         )
+    values = {parameter.name: parameter.default for parameter in known.parameters}
     for key, value in arguments.items():
-        parameter = known.parameter(key)
+        parameter = known.find(key)
+        if parameter is None:
+            raise RunError(
+                "R202",
+                f"{name} has no parameter '{key}'",
+                help=did_you_mean(key, known.names) or f"it takes {', '.join(known.names)}",
+            )
         if not parameter.accepts(value):
             raise RunError("R203", f"{key}={value!r} of {name} is not {parameter.wants}")
-    return DecoderSpec(
-        name,
-        {
-            parameter.name: arguments.get(parameter.name, parameter.default)
-            for parameter in known.parameters
-        },
-    )
+        values[parameter.name] = value
+    if name == "beam" and values["n"] % values["groups"]:
+        raise RunError(
+            "R203",
+            f"n={values['n']} of beam is not a multiple of groups={values['groups']}",
+            help="the beam is divided into groups of equal size",
+        )
+    return DecoderSpec(name, values)
 
 
 def parse_decoder(text: str) -> DecoderSpec:
@@ -249,3 +167,148 @@ def parse_decoder(text: str) -> DecoderSpec:
     if len(arguments) != len(node.keywords):
         raise mistake
     return make_decoder(node.func.id, **arguments)
+
+
+# -- decoders that users write ---------------------------------------------------------
+
+
+def decoder(start: Callable[..., Strategy]) -> Callable[..., Strategy]:
+    """Add a decoder to the language, under the name of the function that starts it.
+
+    The function gets a `SearchContext` and the call's parameters, and returns a new
+    `Strategy`. Its own parameters, behind the context, are the decoder's: each has a
+    default, and takes values of the default's type. `max_len` is every decoder's; a `seed`
+    that is not given is the run's. The first line of the docstring is its help.
+
+    Raises:
+        TypeError: the function has no context, or a parameter without a default.
+    """
+    context, *own = inspect.signature(start).parameters.values()
+    if context.default is not inspect.Parameter.empty:
+        raise TypeError("the first parameter of a decoder takes the search's context")
+    for parameter in own:
+        if parameter.default is inspect.Parameter.empty:
+            raise TypeError(f"the parameter '{parameter.name}' of a decoder needs a default")
+    names = [parameter.name for parameter in own]
+    parameters = [_own_parameter(parameter.name, parameter.default) for parameter in own]
+    if MAX_LEN.name not in names:
+        parameters.append(MAX_LEN)
+    help_ = (inspect.getdoc(start) or "").partition("\n")[0]
+    DECODERS[start.__name__] = Decoder(start.__name__, help_, tuple(parameters))
+    _STARTS[start.__name__] = lambda search, values: start(
+        search, **{name: search.seed if name == "seed" else values[name] for name in names}
+    )
+    return start
+
+
+def _own_parameter(name: str, default: Any) -> Parameter:
+    """Return a parameter that takes what is of its default's type; any value for None."""
+    if default is None:
+        return Parameter(name, None, "a value", lambda _: True, "")
+    kinds = (int, float) if type(default) is float else (type(default),)
+
+    def accepts(value: Any) -> bool:
+        return isinstance(value, kinds) and isinstance(value, bool) == isinstance(default, bool)
+
+    return Parameter(name, default, f"of type {type(default).__name__}", accepts, "")
+
+
+# -- the language's own ----------------------------------------------------------------
+
+
+def _ranking(context: SearchContext, values: Mapping[str, Any]) -> Ranking:
+    early = values.get("early_stopping", False)
+    return Ranking(float(values["length_penalty"]), early, context.max_len)
+
+
+def _truncation(values: Mapping[str, Any]) -> Truncation:
+    return Truncation(
+        float(values["temperature"]),
+        values["top_k"],
+        float(values["top_p"]),
+        float(values["min_p"]),
+        float(values["typical_p"]),
+    )
+
+
+def _penalties(values: Mapping[str, Any]) -> Penalties:
+    return Penalties(
+        *(float(values[f"{kind}_penalty"]) for kind in ("repetition", "frequency", "presence"))
+    )
+
+
+def _argmax(_context: SearchContext, values: Mapping[str, Any]) -> Strategy:
+    return Greedy(_penalties(values))
+
+
+def _sample(context: SearchContext, values: Mapping[str, Any]) -> list[Strategy]:
+    lanes = range(values["n"])
+    return [
+        Sampling(
+            lanes[first : first + context.max_rows],
+            seed=context.seed,
+            input_index=context.input_index,
+            truncation=_truncation(values),
+            penalties=_penalties(values),
+        )
+        for first in range(0, len(lanes), context.max_rows)
+    ]
+
+
+def _beam(context: SearchContext, values: Mapping[str, Any]) -> Strategy:
+    n, groups, ranking = values["n"], values["groups"], _ranking(context, values)
+    if groups > 1:
+        return DiverseBeam(n, groups, float(values["diversity_penalty"]), ranking)
+    return Beam(n, ranking)
+
+
+def _beam_sample(context: SearchContext, values: Mapping[str, Any]) -> Strategy:
+    truncation, ranking = _truncation(values), _ranking(context, values)
+    if truncation.temperature == 0:
+        return Beam(values["n"], ranking)
+    return BeamSample(
+        values["n"],
+        seed=context.seed,
+        input_index=context.input_index,
+        truncation=truncation,
+        ranking=ranking,
+    )
+
+
+def _best_k(context: SearchContext, values: Mapping[str, Any]) -> Strategy:
+    own = {name: values[name] for name in BestKRules.__dataclass_fields__}
+    return BestK(BestKRules(**own), _ranking(context, values))
+
+
+def _var(context: SearchContext, values: Mapping[str, Any]) -> Strategy:
+    own = {name: values[name] for name in VarRules.__dataclass_fields__}
+    own["n"] = own["n"] or own["b"]
+    ranking = _ranking(context, values)
+    return Var(VarRules(**own), ranking, seed=context.seed, input_index=context.input_index)
+
+
+def _beam_var(context: SearchContext, values: Mapping[str, Any]) -> Strategy:
+    penalty = float(values["length_penalty"])
+    return BeamVar(
+        values["n"],
+        Ranking(penalty, "heuristic", context.max_len),
+        prune=values["prune"],
+        return_first=values["return_first"],
+    )
+
+
+def _grid(context: SearchContext, values: Mapping[str, Any]) -> Strategy:
+    is_dynamic = values["banks"] == "dynamic"
+    return Grid(values["n"], _ranking(context, values), is_dynamic=is_dynamic)
+
+
+_STARTS: dict[str, Start] = {
+    "argmax": _argmax,
+    "sample": _sample,
+    "beam": _beam,
+    "beam_sample": _beam_sample,
+    "best_k": _best_k,
+    "var": _var,
+    "beam_var": _beam_var,
+    "grid": _grid,
+}

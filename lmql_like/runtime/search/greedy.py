@@ -1,4 +1,4 @@
-"""Greedy search: always the likeliest token. `argmax(max_len)`."""
+"""Greedy search: always the likeliest token. `argmax(max_len)`, and penalties."""
 
 from __future__ import annotations
 
@@ -7,26 +7,34 @@ from collections.abc import Sequence
 import numpy as np
 
 from lmql_like.runtime.hypotheses import Hypothesis
-from lmql_like.runtime.search.strategy import END, Choice, Offer, Placed, Take
+from lmql_like.runtime.search.penalties import Penalties
+from lmql_like.runtime.search.strategy import END, Choice, Offer, Placed, Strategy, Take
 
 __all__ = ["Greedy", "likeliest"]
 
+_NO_PENALTIES = Penalties()
 
-class Greedy:
-    """One hypothesis, which takes the likeliest candidate at every step."""
 
-    width: int | None = 1
+class Greedy(Strategy):
+    """One hypothesis, which takes the likeliest candidate at every step.
+
+    Args:
+        penalties: on tokens that the text holds already.
+    """
+
     ranks = False
     capacity = 1
 
-    def __init__(self) -> None:
+    def __init__(self, penalties: Penalties = _NO_PENALTIES) -> None:
+        self.width: int | None = 1 if penalties.are_none else None
+        self._penalties = penalties
         self._finished: list[Hypothesis] = []
 
     def step(self, offers: Sequence[Offer], take: Take) -> list[Placed]:
         """Take the best candidate; a token wins over the end of the hole if it is likelier."""
         going: list[Placed] = []
         for parent, offer in enumerate(offers):
-            child = take(likeliest(parent, offer))
+            child = take(likeliest(parent, offer, self._penalties))
             if child.status is None:
                 going.append((parent, child))
             else:
@@ -42,10 +50,11 @@ class Greedy:
         return self._finished
 
 
-def likeliest(parent: int, offer: Offer) -> Choice:
-    """Return the likeliest candidate of an offer."""
+def likeliest(parent: int, offer: Offer, penalties: Penalties = _NO_PENALTIES) -> Choice:
+    """Return the likeliest candidate of an offer, after the penalties."""
     if len(offer.logprobs):
-        best = int(np.argmax(offer.logprobs))
-        if offer.logprobs[best] > offer.end_logprob:
+        weights = offer.logprobs if penalties.are_none else penalties.logprobs(offer)
+        best = int(np.argmax(weights))
+        if weights[best] > offer.end_logprob:
             return Choice(parent, int(offer.token_ids[best]), float(offer.logprobs[best]))
     return Choice(parent, END, offer.end_logprob)

@@ -1,7 +1,8 @@
-"""Independent samples: `sample(n, temperature, top_k, top_p, seed, max_len)`.
+"""Independent samples: `sample(n, temperature, top_k, top_p, min_p, typical_p, seed, max_len)`.
 
 A sample's random numbers depend on the seed, the number of the input and the number of
 the sample, and on nothing else: it comes out the same whatever else is in the batch.
+Each choice takes one uniform number.
 """
 
 from __future__ import annotations
@@ -14,26 +15,24 @@ from numpy.typing import NDArray
 
 from lmql_like.runtime.hypotheses import Hypothesis
 from lmql_like.runtime.search.greedy import likeliest
-from lmql_like.runtime.search.strategy import END, Choice, Offer, Placed, Take
+from lmql_like.runtime.search.penalties import Penalties
+from lmql_like.runtime.search.strategy import END, Choice, Offer, Placed, Strategy, Take
+from lmql_like.runtime.search.truncation import Truncation
 
-__all__ = ["Sampling", "truncated_distribution"]
-
-_FEW = 1024
+__all__ = ["Sampling", "candidate_logprobs", "drawn_choice"]
 
 
-class Sampling:
+class Sampling(Strategy):
     """Some of the samples of one input; they share one hypothesis up to the first choice.
 
     Args:
         lanes: numbers of the samples.
         seed: of the run.
         input_index: number of the input.
-        temperature: divides the logits; 0 takes the likeliest token.
-        top_k: keep the k likeliest candidates; None keeps all.
-        top_p: keep the fewest candidates whose probabilities reach this sum.
+        truncation: how the distribution is cut; temperature 0 takes the likeliest choice.
+        penalties: on tokens that the text holds already.
     """
 
-    width: int | None = None
     ranks = False
 
     def __init__(
@@ -42,16 +41,14 @@ class Sampling:
         *,
         seed: int,
         input_index: int,
-        temperature: float = 1.0,
-        top_k: int | None = None,
-        top_p: float = 1.0,
+        truncation: Truncation,
+        penalties: Penalties,
     ) -> None:
         self.capacity = len(lanes)
-        if temperature == 0.0:
-            self.width = 1
-        self._temperature = temperature
-        self._top_k = top_k
-        self._top_p = top_p
+        self._is_greedy = truncation.temperature == 0.0
+        self.width: int | None = 1 if self._is_greedy and penalties.are_none else None
+        self._truncation = truncation
+        self._penalties = penalties
         self._generators = {
             lane: np.random.default_rng(np.random.SeedSequence([seed, input_index, lane]))
             for lane in lanes
@@ -83,70 +80,40 @@ class Sampling:
 
     def _draw(self, parent: int, offer: Offer) -> list[tuple[Choice, int]]:
         lanes = list(self._generators) if self._unforked else [offer.hypothesis.lane]
-        if self._temperature == 0.0:
-            return [(likeliest(parent, offer), lane) for lane in lanes]
-        logprobs = np.append(offer.logprobs.astype(np.float64), offer.end_logprob)
-        order, cumulative = truncated_distribution(
-            logprobs, self._temperature, self._top_k, self._top_p
-        )
-        drawn = []
-        for lane in lanes:
-            point = self._generators[lane].random() * cumulative[-1]
-            at = int(order[min(int(np.searchsorted(cumulative, point, "right")), len(order) - 1)])
-            token = END if at == len(offer.token_ids) else int(offer.token_ids[at])
-            drawn.append((Choice(parent, token, float(logprobs[at])), lane))
-        return drawn
+        if self._is_greedy:
+            return [(likeliest(parent, offer, self._penalties), lane) for lane in lanes]
+        kept, weights = self._truncation.apply(candidate_logprobs(offer, self._penalties))
+        cumulative = np.cumsum(weights)
+        return [
+            (drawn_choice(parent, offer, kept, cumulative, self._generators[lane].random()), lane)
+            for lane in lanes
+        ]
 
 
-def truncated_distribution(
-    logprobs: NDArray[np.float64], temperature: float, top_k: int | None, top_p: float
-) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Apply temperature, then top-k, then top-p, as transformers' generation does.
+def candidate_logprobs(offer: Offer, penalties: Penalties) -> NDArray[np.float64]:
+    """Return float64[m + 1]: an offer's tokens after the penalties, and its end."""
+    tokens = offer.logprobs if penalties.are_none else penalties.logprobs(offer)
+    return np.append(tokens.astype(np.float64), offer.end_logprob)
+
+
+def drawn_choice(
+    parent: int,
+    offer: Offer,
+    kept: NDArray[np.intp],
+    cumulative: NDArray[np.float64],
+    uniform: float,
+) -> Choice:
+    """Return the candidate that a uniform number in [0, 1) falls on.
 
     Args:
-        logprobs: float64[m] of the candidates, at least one of them finite; they need
-            not be normalized.
-        temperature: above 0.
-        top_k: how many candidates stay at most.
-        top_p: candidates stay as long as the likelier ones' probabilities, normalized
-            after top-k, do not reach this sum.
-
-    Returns:
-        Indices of the candidates that stay, and the running sums of their probabilities
-        (not normalized).
+        parent: number of the offer.
+        offer: its tokens are candidates 0, 1, ..., its end is the last.
+        kept: the candidates that may be drawn.
+        cumulative: running sums of their weights.
+        uniform: the number.
     """
-    with np.errstate(over="ignore"):  # a tiny temperature leaves the likeliest alone
-        scaled = (logprobs - logprobs.max()) / temperature
-    kept = np.flatnonzero(scaled > -np.inf)
-    if top_k is not None and top_k < len(kept):
-        kept = _largest(scaled, kept, top_k)
-    if top_p < 1.0:
-        kept = _nucleus(scaled, kept, top_p)
-    return kept, np.cumsum(np.exp(scaled[kept]))
-
-
-def _largest(scaled: NDArray[np.float64], among: NDArray[np.intp], count: int) -> NDArray[np.intp]:
-    """Return the `count` indices of the largest values; smaller indices first among equals."""
-    values = scaled[among]
-    threshold = np.partition(values, len(values) - count)[len(values) - count]
-    above = among[values > threshold]
-    equal = among[values == threshold][: count - len(above)]
-    return np.sort(np.concatenate([above, equal]))
-
-
-def _nucleus(
-    scaled: NDArray[np.float64], among: NDArray[np.intp], top_p: float
-) -> NDArray[np.intp]:
-    """Return the fewest likeliest indices whose probabilities reach `top_p` of the whole.
-
-    Sorts only the likeliest thousand where they suffice.
-    """
-    mass = top_p * np.exp(scaled[among]).sum()
-    for count in (_FEW, len(among)):
-        ranked = among if count >= len(among) else _largest(scaled, among, count)
-        order = ranked[np.argsort(-scaled[ranked], kind="stable")]
-        cumulative = np.cumsum(np.exp(scaled[order]))
-        n_kept = 1 + int(np.count_nonzero(cumulative < mass))
-        if n_kept <= len(order):
-            return order[:n_kept]
-    return order
+    at = int(np.searchsorted(cumulative, uniform * cumulative[-1], "right"))
+    candidate = int(kept[min(at, len(kept) - 1)])
+    if candidate == len(offer.token_ids):
+        return Choice(parent, END, offer.end_logprob)
+    return Choice(parent, int(offer.token_ids[candidate]), float(offer.logprobs[candidate]))
