@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from lark import Tree
 from lark.grammar import Terminal
-from lark.lexer import Pattern
+from lark.lexer import Pattern, PatternRE, PatternStr
 from lark.load_grammar import PrepareLiterals
 
 from lmql_like.errors import GrammarError
@@ -47,6 +47,8 @@ _FLAGS = {
     "u": 0,
     "x": int(re.VERBOSE),
 }
+# A string or a pattern that means what stands in it: no escape that Lark evaluates.
+_VERBATIM = re.compile(r'["/]((?:[^\\\n]|\\[^Uuxnftr\\"/\n])+)["/]([imslux]*)')
 _MAX_DEPTH = 60  # of nodes inside nodes; what is deeper becomes a rule
 _MAX_SIZE = 500  # of a node that is put in place wherever it is used
 
@@ -199,6 +201,10 @@ class NodeBuilder:
         return self._patterns[key]
 
     def _prepared(self, token: Any) -> Pattern:
+        verbatim = _VERBATIM.fullmatch(token)
+        if verbatim is not None:  # Lark's own way, which evaluates escapes, is much slower
+            kind = PatternStr if token.type == "STRING" else PatternRE
+            return kind(verbatim.group(1), verbatim.group(2), raw=str(token))
         try:
             tree = PrepareLiterals().transform(Tree("literal", [token]))
         except LARK_ERRORS as error:

@@ -33,6 +33,7 @@ from lmql_like.grammars.limits import DEFAULT_LIMITS, Limits
 from lmql_like.grammars.regex.nodes import (
     Alternation,
     CharSet,
+    Choice,
     Concat,
     Node,
     Repeat,
@@ -232,22 +233,19 @@ class _Terminals:
     def _define(
         self, key: str | _Key, name: str, tree: LarkTree, priority: int, span: Span | None
     ) -> None:
-        self.kept.append(tree)  # what is built is known by its tree's identity
-        node = self.built.build_tree(tree).node
         single = _single(tree)
         type_, value, flags = self._key(single) if single is not None else ("re", "", None)
+        is_verbatim = type_ == "str" and not flags
+        if single is not None and is_verbatim and value.isascii():
+            node: Node = Choice((value,))
+            measure = literal_measure(self.builder.pattern(single.children[0]), node)
+        else:
+            self.kept.append(tree)  # what is built is known by its tree's identity
+            node = self.built.build_tree(tree).node
+            measure = self.built.measures[id(tree)]
+        text = value if type_ == "str" else None
         self.indexes[key] = len(self.definitions)
-        self.definitions.append(
-            _Definition(
-                name,
-                node,
-                self.built.measures[id(tree)],
-                priority,
-                span,
-                text=value if type_ == "str" else None,
-                is_verbatim=type_ == "str" and not flags,
-            )
-        )
+        self.definitions.append(_Definition(name, node, measure, priority, span, text, is_verbatim))
 
     # -- terminals by rank -----------------------------------------------------------
 
@@ -332,10 +330,10 @@ def _ranked(node: Node, rank: dict[int, int], done: dict[int, Node]) -> Node:
     if isinstance(node, Symbol):
         new = Symbol(rank[node.index])
     elif isinstance(node, Concat):
-        new = replace(node, parts=tuple(_ranked(part, rank, done) for part in node.parts))
+        new = Concat(tuple(_ranked(part, rank, done) for part in node.parts), node.span)
     elif isinstance(node, Alternation):
         options = tuple(_ranked(option, rank, done) for option in node.options)
-        new = replace(node, options=options)
+        new = Alternation(options, node.span)
     elif isinstance(node, Repeat):
         new = replace(node, item=_ranked(node.item, rank, done))
     done[id(node)] = new

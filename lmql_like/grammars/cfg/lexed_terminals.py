@@ -19,6 +19,7 @@ from lmql_like.grammars.limits import Limits
 from lmql_like.grammars.regex.nodes import (
     Alternation,
     CharSet,
+    Choice,
     Concat,
     Node,
     Repeat,
@@ -27,6 +28,7 @@ from lmql_like.grammars.regex.nodes import (
 
 __all__ = ["TerminalAutomaton", "node_automaton", "text_automaton", "trim_automaton"]
 
+_FEW = 12  # parts of a sequence of which each may be the first that is not empty
 _EDGES_PER_STATE = 4  # of the limit on states: empty moves that are skipped multiply edges
 
 
@@ -62,9 +64,8 @@ class TerminalAutomaton:
 
 def text_automaton(text: str) -> TerminalAutomaton:
     """Return the automaton of one text."""
-    data = np.frombuffer(text.encode(), np.uint8).astype(np.int32)
-    sources = np.arange(len(data), dtype=np.int32)
-    edges = np.stack([sources, data, data, sources + 1], axis=1)
+    data = text.encode()
+    edges = np.array([(i, byte, byte, i + 1) for i, byte in enumerate(data)], np.int32)
     return TerminalAutomaton(len(data) + 1, 0, edges, (len(data),))
 
 
@@ -92,7 +93,7 @@ def node_automaton(node: Node, limits: Limits) -> TerminalAutomaton:
     automaton = TerminalAutomaton(
         int(is_kept.sum()),
         int(number[begin]),
-        np.unique(edges, axis=0) if len(jumps) else edges,
+        _without_copies(edges) if len(behind) else edges,
         tuple(sorted({int(number[state]) for state in accepts})),
     )
     return trim_automaton(automaton) if _has_empty_set(node) else automaton
@@ -136,6 +137,15 @@ def _moved_back(
     moved: NDArray[np.int32] = by_source[np.repeat(first, counts) + within]
     moved[:, 0] = np.repeat(behind[:, 0], counts)
     return moved
+
+
+def _without_copies(edges: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return edges in order, each once."""
+    source, low, high, target = edges.T.astype(np.int64)
+    n_states = int(target.max(initial=0)) + 1
+    _, first = np.unique(((source * 256 + low) * 256 + high) * n_states + target, return_index=True)
+    once: NDArray[np.int32] = edges[first]
+    return once
 
 
 def _check_edges(count: int, limits: Limits) -> None:
@@ -194,9 +204,25 @@ def _with_linear_repeats(node: Node) -> Node:
     item = _with_linear_repeats(node.item)
     if node.high == 1 or not is_nullable(item):
         return replace(node, item=item)
-    if isinstance(item, Repeat) and not is_nullable(item.item):
-        item = item.item if item.high == 1 else replace(item, low=1)
-    return replace(node, item=item, low=0)
+    return replace(node, item=_not_empty(item), low=0)
+
+
+def _not_empty(node: Node) -> Node:
+    """Return what a node matches but the empty text; a long sequence stays as it is."""
+    if not is_nullable(node):
+        return node
+    if isinstance(node, Alternation):
+        return Alternation(tuple(map(_not_empty, node.options)))
+    if isinstance(node, Choice):
+        return Choice(tuple(filter(None, node.texts)))
+    if isinstance(node, Repeat) and not is_nullable(node.item):
+        return node.item if node.high == 1 else replace(node, low=1)
+    if isinstance(node, Concat) and len(node.parts) <= _FEW:
+        # The first part that is not empty, and what may follow it.
+        rests = [node.parts[i + 1 :] for i in range(len(node.parts))]
+        first = map(_not_empty, node.parts)
+        return Alternation(tuple(Concat((f, *rest)) for f, rest in zip(first, rests, strict=True)))
+    return node
 
 
 def _has_empty_set(node: Node) -> bool:
