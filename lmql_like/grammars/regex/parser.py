@@ -28,6 +28,7 @@ from lmql_like.grammars.regex.ordered_nodes import (
     end_of_text,
     lookahead,
 )
+from lmql_like.grammars.regex.spelling import merged
 from lmql_like.source import Source, Span
 
 __all__ = ["parse_pattern"]
@@ -80,22 +81,46 @@ def parse_pattern(
     source = Source(pattern, "<pattern>")
     _check_nesting(source, limits)
     try:
+        _check_well_formed(source, flags)
+        return _Parser(source, flags, is_ordered=ordered).parse()
+    except RecursionError as error:  # max_nesting was raised above what Python can follow
+        raise GrammarError(
+            "G203",
+            "the pattern nests more groups than can be followed",
+            source=source,
+            span=Span(0, 1),
+            help="write it with fewer groups inside groups",
+        ) from error
+
+
+def _check_well_formed(source: Source, flags: int) -> None:
+    """Refuse what Python does not take for a pattern: G101."""
+    try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # future set syntax: today's meaning is exact
-            re.compile(pattern, flags)
+            re.compile(source.text, flags)
     except re.error as error:
-        position = min(error.pos or 0, len(pattern))
+        position = min(error.pos or 0, len(source.text))
         raise GrammarError(
             "G101",
             f"the pattern is not a regular expression: {error.msg}",
             source=source,
             span=Span(position, position + 1),
         ) from error
-    except (OverflowError, RecursionError) as error:
+    except (OverflowError, ValueError) as error:  # counts that are too large, or too long
+        reason = str(error).partition(":")[0]
         raise GrammarError(
-            "G101", f"the pattern cannot be read: {error}", source=source, span=Span(0, 1)
+            "G101",
+            f"the pattern cannot be read: {reason[:1].lower()}{reason[1:]}",
+            source=source,
+            span=_longest_number(source.text),
         ) from error
-    return _Parser(source, flags, is_ordered=ordered).parse()
+
+
+def _longest_number(pattern: str) -> Span:
+    """Return where a pattern's longest number stands: a count that is too large."""
+    numbers = [Span(*match.span()) for match in re.finditer("[0-9]+", pattern)]
+    return max(numbers, key=lambda span: span.end - span.start, default=Span(0, 1))
 
 
 def _check_nesting(source: Source, limits: Limits) -> None:
@@ -138,7 +163,7 @@ class _Parser:
         node = self._alternation()
         if self.is_ordered:
             return node
-        return self._without_anchors(node, at_start=True, at_end=True)
+        return merged(self._without_anchors(node, at_start=True, at_end=True))
 
     def _refuse(self, span: Span, what: str, help_: str = "") -> GrammarError:
         return GrammarError(
