@@ -136,7 +136,7 @@ CODES: dict[str, str] = {
     "M103": "the model's folder has no weights",
     "M104": "the weights are stored as a pickle",
     "M105": "the model has no fast tokenizer",
-    "M106": "the model is an encoder-decoder",
+    "M106": "the model is an encoder-decoder of an unknown kind",
     "M107": "the model comes with code of its own",
     "M108": "the Hugging Face hub cannot be reached",
     "M109": "there is no such number type for weights",
@@ -145,10 +145,12 @@ CODES: dict[str, str] = {
     "M112": "the installation has no embedded model",
     "M113": "the model is no causal language model",
     "M114": "the weights cannot be loaded",
+    "M115": "no way to run the model exactly is known",
     # M2: running a model
     "M201": "the model's logits are not finite numbers",
     "M202": "the vocabulary cannot spell a text",
     "M203": "the prompt is empty and the model has no start token",
+    "M204": "the source of an encoder-decoder contains the token that ends it",
 }
 
 

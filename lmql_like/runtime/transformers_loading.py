@@ -17,6 +17,7 @@ from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     AutoConfig,
     AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
     AutoTokenizer,
 )
 from transformers.utils import logging
@@ -26,6 +27,9 @@ from lmql_like.errors import ModelError, did_you_mean
 __all__ = ["DEFAULT_MODEL_FOLDER", "read_model"]
 
 DEFAULT_MODEL_FOLDER = Path(__file__).parent.parent / "default_model"
+
+_SOURCE_KINDS = ("t5", "switch_transformers", "bart")
+"""Encoder-decoders that read the prompt and write the holes as they are."""
 
 _DTYPES = {
     "float32": torch.float32,
@@ -197,16 +201,18 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _check_config(source: str, config: Any, *, trust_remote_code: bool) -> None:
-    """Refuse what is no causal language model.
+    """Refuse what is no language model that can be run.
 
     Raises:
-        ModelError: M106 encoder-decoder, M107 code of its own, M113 no causal model.
+        ModelError: M106 unknown encoder-decoder, M107 code of its own, M113 no causal model.
     """
     if getattr(config, "is_encoder_decoder", False):
+        if config.model_type in _SOURCE_KINDS:
+            return
         raise ModelError(
             "M106",
-            f"'{source}' is an encoder-decoder model ({config.model_type})",
-            help="use a decoder-only (causal) language model",
+            f"'{source}' is an encoder-decoder model of an unknown kind ({config.model_type})",
+            help=f"use {', '.join(_SOURCE_KINDS)}, or a decoder-only (causal) language model",
         )
     has_own_code = "AutoModelForCausalLM" in (getattr(config, "auto_map", None) or {})
     if has_own_code and not trust_remote_code and type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
@@ -254,7 +260,8 @@ def _read_weights(source: str, config: Any, options: dict[str, Any]) -> Any:
     """
     try:
         with _no_progress_bar():
-            model, info = AutoModelForCausalLM.from_pretrained(
+            kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+            model, info = kind.from_pretrained(
                 source, config=config, use_safetensors=True, output_loading_info=True, **options
             )
     except (torch.OutOfMemoryError, MemoryError) as error:

@@ -1,69 +1,29 @@
 """Language models of the transformers library.
 
     load_model(...)        a folder or hub name -> TransformersModel
-    TransformersModel      a `LanguageModel` over any causal model with a fast tokenizer
+    TransformersModel      a `LanguageModel` over any causal model with a fast tokenizer,
+                           and over the encoder-decoders T5, Switch and BART
 
-A model gets an attention cache where that is known, or found, to be exact; every other
-architecture is run over whole rows again at each step, which is slow and right
-(`cache_mode` and `note` say which). Known to be right are architectures whose layers all
-are full or sliding-window attention: each token's keys depend on nothing but the tokens
-before it, and can be dropped, copied and moved. Recurrent states can not; some are
-silently wrong when several tokens are appended at once or rows are padded.
+How its rows are kept is decided once, by what is exact for the architecture (`cache_mode`,
+a key of `transformers_modes.MODES`): attention caches in padded batches where that is known,
+memories by rows for recurrent and hybrid models, and whole rows again at each step where
+nothing else keeps the law. An architecture that the table does not know is examined on a
+tiny clone of itself when it is loaded (`transformers_doctor`).
 """
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
-import numpy as np
-import torch
-from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
-
+from lmql_like.errors import ModelError
 from lmql_like.grammars.vocabulary import Vocabulary
 from lmql_like.runtime.model import ModelState
 from lmql_like.runtime.text_encoder import TextEncoder
+from lmql_like.runtime.transformers_doctor import choose_mode
+from lmql_like.runtime.transformers_forward import StateMaker
 from lmql_like.runtime.transformers_loading import read_model
-from lmql_like.runtime.transformers_states import CachedState, RecomputedState
 
-__all__ = ["TransformersModel", "load_model", "reason_to_recompute"]
-
-_NOT_CACHEABLE = {"minimax", "recurrent_gemma", "xlstm", "rwkv", "deepseek_v4"}
-"""Architectures that keep state outside the cache, or compress it (measured)."""
-
-_VERIFIED = {
-    "bloom",
-    "cohere",
-    "deepseek_v3",
-    "falcon",
-    "gemma",
-    "gemma2",
-    "gemma3_text",
-    "gpt2",
-    "gpt_neox",
-    "gpt_oss",
-    "granite",
-    "llama",
-    "mistral",
-    "mixtral",
-    "olmo2",
-    "olmoe",
-    "opt",
-    "phi",
-    "phi3",
-    "qwen2",
-    "qwen2_moe",
-    "qwen3",
-    "qwen3_moe",
-    "smollm3",
-    "starcoder2",
-}
-"""Architectures whose cached rows `tests/laws/test_runtime_laws.py` compares with fresh runs."""
-
-_SMALL = 20_000_000  # weights
-_TOLERANCE = {torch.float32: 1e-2, torch.float64: 1e-2}  # relative; a wrong cache: 0.1 and more
-_HALF_TOLERANCE = 1e-1
+__all__ = ["TransformersModel", "load_model"]
 
 
 def load_model(
@@ -87,7 +47,7 @@ def load_model(
         trust_remote_code: run the code that comes with the model.
 
     Raises:
-        ModelError: M101 to M114; every reason has its code.
+        ModelError: M101 to M115; every reason has its code.
     """
     name, model, tokenizer = read_model(
         name_or_path,
@@ -107,13 +67,14 @@ class TransformersModel:
             evaluation mode.
         tokenizer: its fast tokenizer.
         name: what a report calls it.
-        cache_mode: "cache" or "recompute" to overrule the choice; "cache" may then be
-            wrong.
+        cache_mode: a key of `MODES` to overrule the choice; the states may then be wrong.
 
     Attributes:
-        cache_mode: "cache", or "recompute" where no attention cache is known to be right.
-        note: why there is no cache, or empty.
-        forward_passes: how often the model was run.
+        cache_mode: how the rows are kept (see `transformers_modes`).
+        note: how, where that is not a padded attention cache, or empty.
+
+    Raises:
+        ModelError: M115, the architecture is unknown and nothing is exact for it.
     """
 
     def __init__(
@@ -121,145 +82,46 @@ class TransformersModel:
     ) -> None:
         self._model = model.eval()
         self.name = name or str(getattr(model, "name_or_path", "")) or type(model).__name__
-        self.forward_passes = 0
         self.vocabulary = _read_vocabulary(model, tokenizer)
         self.max_length = _max_length(model)
         self.tokenizer = tokenizer
         self._encoder = TextEncoder(tokenizer, self.vocabulary)
         self._start_ids = self._encoder.start_ids or _start_ids(model, tokenizer)
-        forward = inspect.unwrap(type(model).forward)
-        self._accepted = set(inspect.signature(forward).parameters)
-        self._takes_positions = "slice_logits_to_keep" in forward.__code__.co_names
-        self._is_spread = len(set(getattr(model, "hf_device_map", {}).values())) > 1
-        self._is_small = sum(p.numel() for p in model.parameters()) < _SMALL
+        self._source_end = _source_end(model)
+        self._states = StateMaker(self._model, source_end=self._source_end)
         self.note = ""
         if cache_mode is None:
-            self.note = reason_to_recompute(model) or self._failed_self_check()
-            cache_mode = "recompute" if self.note else "cache"
+            cache_mode, self.note = choose_mode(self._model)
         self.cache_mode = cache_mode
 
     def encode(self, text: str, *, at_start: bool) -> list[int]:
-        """Return ids that spell a text (see `LanguageModel.encode`)."""
+        """Return ids that spell a text (see `LanguageModel.encode`).
+
+        The text in front of the first hole is what an encoder reads.
+
+        Raises:
+            ModelError: M202, M203; M204, a source contains the token that ends it.
+        """
+        if self._source_end is not None and at_start:
+            return self._encode_source(text, self._source_end)
         if at_start and not text:
             return self._start_ids or self._encoder.encode("", at_start=True)
         return self._encoder.encode(text, at_start=at_start)
 
+    def _encode_source(self, text: str, end: int) -> list[int]:
+        """Return what the encoder reads, its end, and what the decoder begins with."""
+        source = self._encoder.encode(text, at_start=True) if text else self._encoder.start_ids
+        if end in source:
+            raise ModelError(
+                "M204",
+                "the text in front of the first hole contains the token that ends a source",
+                help="take the model's special tokens out of the prompt",
+            )
+        return [*source, end, *_decoder_start(self._model)]
+
     def new_state(self, n_rows: int) -> ModelState:
         """Return a state of `n_rows` rows that have read nothing."""
-        return self._new_state(n_rows, self.cache_mode)
-
-    def _new_state(self, n_rows: int, mode: str) -> ModelState:
-        device = self._model.get_input_embeddings().weight.device
-        if mode == "cache":
-            return CachedState(self._forward_cached, n_rows, device, one_thread=self._is_small)
-        return RecomputedState(self._forward_whole, n_rows, device, one_thread=self._is_small)
-
-    def _forward_cached(
-        self,
-        input_ids: torch.Tensor,
-        attention_mask: torch.Tensor,
-        position_ids: torch.Tensor,
-        cache: DynamicCache,
-        columns: torch.Tensor,
-    ) -> torch.Tensor:
-        """Run over new columns; return logits [rows, kept, vocabulary] behind `columns`."""
-        inputs: dict[str, Any] = {
-            "input_ids": input_ids,
-            "attention_mask": attention_mask,
-            "past_key_values": cache,
-            "use_cache": True,
-        }
-        if "position_ids" in self._accepted:
-            inputs["position_ids"] = position_ids
-        if columns.shape[1] == 0:
-            return self._logits(inputs, 1)[:, :0]
-        if self._is_spread:  # the last layer's device is not that of `columns`
-            first = int(columns.min())
-            logits = self._logits(inputs, input_ids.shape[1] - first)
-            places = columns.to(logits.device) - (input_ids.shape[1] - logits.shape[1])
-            return torch.take_along_dim(logits, places[..., None], dim=1)
-        if self._takes_positions:
-            return self._logits(inputs, columns)
-        union, places = torch.unique(columns, return_inverse=True)
-        logits = self._logits(inputs, union)
-        if logits.shape[1] != len(union):  # the model returns all of them
-            places = columns
-        return torch.take_along_dim(logits, places[..., None], dim=1)
-
-    def _forward_whole(self, input_ids: torch.Tensor, keep: int) -> torch.Tensor:
-        """Run over whole rows of equal length; return the logits behind the last tokens."""
-        logits = self._logits({"input_ids": input_ids, "use_cache": False}, keep)
-        return logits[:, logits.shape[1] - keep :]
-
-    def _logits(self, inputs: dict[str, Any], keep: int | torch.Tensor) -> torch.Tensor:
-        """Run the model; `keep` is left out where the model returns all logits anyway."""
-        if "logits_to_keep" in self._accepted:
-            inputs["logits_to_keep"] = keep
-        self.forward_passes += 1
-        logits: torch.Tensor = self._model(**inputs).logits
-        return logits
-
-    def _failed_self_check(self) -> str:
-        """Compare cached rows with fresh runs where the architecture was never compared."""
-        if self._model.config.model_type in _VERIFIED:
-            return ""
-        length = min(12, self.max_length or 12)
-        generator = np.random.default_rng(0)
-        ids = [int(i) for i in generator.integers(1, self.vocabulary.size, length)]
-        kind = self._model.config.model_type
-        try:
-            cached = self._new_state(2, "cache")
-            cached.extend([ids[:4], ids[2:5]], [0, 0])
-            cached.rewind([1, 0])
-            cached.gather([1, 0])
-            found = cached.extend([ids[5:], ids[3:5]], [1, 1])
-            whole = self._new_state(2, "recompute")
-            wanted = whole.extend([ids[2:], ids[:5]], [1, 1])
-        except (RuntimeError, TypeError, ValueError, AttributeError, IndexError) as error:
-            return f"the attention cache of {kind} cannot be used: {error}"
-        self.forward_passes = 0
-        difference = max(
-            float(np.abs(a - b).max() / (np.abs(b).max() + 1e-6))
-            for a, b in zip(found, wanted, strict=True)
-        )
-        if difference < _TOLERANCE.get(self._model.dtype, _HALF_TOLERANCE):
-            return ""
-        return f"rows of {kind} with an attention cache differ from fresh ones"
-
-
-def reason_to_recompute(model: Any) -> str:
-    """Return why an attention cache is not known to be right for a model; "" where it is."""
-    config = model.config.get_text_config(decoder=True)
-    kind = model.config.model_type
-    if not type(model).__module__.startswith("transformers.models."):
-        return f"{type(model).__name__} is not part of transformers"
-    if getattr(model, "_is_stateful", False) or kind in _NOT_CACHEABLE:
-        return f"{kind} keeps a recurrent state"
-    accepted = inspect.signature(inspect.unwrap(type(model).forward)).parameters
-    if "past_key_values" not in accepted or "attention_mask" not in accepted:
-        return f"{kind} takes no attention cache"
-    if not _cache_layers(model.config) <= {DynamicLayer, DynamicSlidingWindowLayer}:
-        return f"{kind} has layers that are no plain attention"
-    if "chunked_attention" in (getattr(config, "layer_types", None) or ()):
-        return f"{kind} has chunked attention"
-    if _rope_types(config) & {"dynamic", "longrope"}:
-        return f"the position embedding of {kind} depends on the length of the row"
-    return ""
-
-
-def _cache_layers(config: Any) -> set[type]:
-    """Return the kinds of cache layers that transformers makes for a configuration."""
-    try:
-        return {type(layer) for layer in DynamicCache(config=config).layers}
-    except (AttributeError, KeyError, TypeError, ValueError):  # it has no layers of its own
-        return {object}
-
-
-def _rope_types(config: Any) -> set[str]:
-    """Return the kinds of rotary position embedding in use."""
-    parameters = getattr(config, "rope_parameters", None) or {}
-    nested = [value for value in parameters.values() if isinstance(value, dict)]
-    return {str(values.get("rope_type", "default")) for values in (parameters, *nested)}
+        return self._states.make(self.cache_mode, n_rows)
 
 
 def _read_vocabulary(model: Any, tokenizer: Any) -> Vocabulary:
@@ -283,6 +145,21 @@ def _end_ids(model: Any, tokenizer: Any) -> list[int]:
         ids += [int(i) for i in value] if isinstance(value, (list, tuple)) else []
         ids += [int(value)] if isinstance(value, int) else []
     return list(dict.fromkeys(ids))
+
+
+def _source_end(model: Any) -> int | None:
+    """Return the token that ends what an encoder reads; None where there is no encoder."""
+    if not model.config.is_encoder_decoder:
+        return None
+    end = model.config.eos_token_id
+    return int(end[0] if isinstance(end, (list, tuple)) else end)
+
+
+def _decoder_start(model: Any) -> list[int]:
+    """Return what a decoder's text begins with."""
+    first = getattr(model.config, "decoder_start_token_id", None)
+    forced = getattr(model.generation_config, "forced_bos_token_id", None)
+    return [token_id for token_id in (first, forced) if isinstance(token_id, int)]
 
 
 def _start_ids(model: Any, tokenizer: Any) -> list[int]:

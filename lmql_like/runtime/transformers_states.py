@@ -33,7 +33,7 @@ Forward = Callable[..., Any]
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-def _without_gradients(method: Method) -> Method:
+def without_gradients(method: Method) -> Method:
     """Run a state's method in inference mode, and in one thread where the state says so."""
 
     @wraps(method)
@@ -98,7 +98,7 @@ class CachedState:
         self._device = device
         self._cache = DynamicCache()
 
-    @_without_gradients
+    @without_gradients
     def extend(
         self, new_ids: Sequence[Sequence[int]], keep: Sequence[int]
     ) -> list[NDArray[np.float32]]:
@@ -115,7 +115,7 @@ class CachedState:
         self._trim()
         return blocks
 
-    @_without_gradients
+    @without_gradients
     def gather(self, rows: Sequence[int]) -> None:
         """Make new row `j` a copy of old row `rows[j]`."""
         if list(rows) == list(range(self.n_rows)):
@@ -128,7 +128,7 @@ class CachedState:
             layer.values = layer.values.index_select(0, index.to(layer.values.device))
         self._trim()
 
-    @_without_gradients
+    @without_gradients
     def rewind(self, counts: Sequence[int]) -> None:
         """Forget the last `counts[i]` tokens of row `i`."""
         if not any(counts):
@@ -249,7 +249,7 @@ class RecomputedState:
         self._forward = forward
         self._device = device
 
-    @_without_gradients
+    @without_gradients
     def extend(
         self, new_ids: Sequence[Sequence[int]], keep: Sequence[int]
     ) -> list[NDArray[np.float32]]:

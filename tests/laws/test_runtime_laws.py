@@ -5,11 +5,25 @@ import copy
 import numpy as np
 import pytest
 import torch
-from reference.state_walk import random_walk
-from reference.tiny_models import CACHED, RECOMPUTED, tiny_model, tiny_tokenizer
+from hypothesis import given, settings
+from reference.state_walk import drawn_walk, operations, random_walk
+from reference.tiny_models import (
+    DECODER_START,
+    KINDS,
+    SOURCE_END,
+    SOURCE_KINDS,
+    tiny_model,
+    tiny_source_model,
+    tiny_tokenizer,
+)
+from transformers.modeling_outputs import MoEModelOutputWithPastAndCrossAttentions
 
-from lmql_like.runtime import transformers_model
+from lmql_like.runtime.transformers_doctor import choose_mode
+from lmql_like.runtime.transformers_forward import StateMaker
 from lmql_like.runtime.transformers_model import TransformersModel
+from lmql_like.runtime.transformers_modes import KNOWN_MODES, MODES
+
+FEW = settings(max_examples=max(6, settings.default.max_examples // 16))
 
 
 def make_model(kind, dtype=torch.float32):
@@ -46,39 +60,107 @@ def test_rows_are_as_if_fresh_on_a_gpu(kind):
     assert_rows_are_as_if_fresh(model, n_steps=20, tolerance=1e-3)
 
 
-def test_what_is_taken_for_verified_is_compared_here():
-    assert set(CACHED) == transformers_model._VERIFIED
+def test_what_is_taken_for_known_is_compared_here():
+    assert {*KINDS, *SOURCE_KINDS} == set(KNOWN_MODES)
 
 
 @pytest.mark.parametrize("way", ["_is_spread", "_takes_positions", "logits_to_keep"])
 def test_rows_are_as_if_fresh_however_logits_are_kept(way, monkeypatch):
     model = make_model("llama")
+    forward = model._states.forward
     if way == "_is_spread":
-        monkeypatch.setattr(model, "_is_spread", True)
+        monkeypatch.setattr(forward, "_is_spread", True)
     else:
-        monkeypatch.setattr(model, "_takes_positions", False)
+        monkeypatch.setattr(forward, "_takes_positions", False)
     if way == "logits_to_keep":  # an older model, which returns all logits
-        monkeypatch.setattr(model, "_accepted", model._accepted - {"logits_to_keep"})
+        monkeypatch.setattr(forward, "_accepted", forward._accepted - {"logits_to_keep"})
     assert_rows_are_as_if_fresh(model, n_steps=20)
 
 
-@pytest.mark.parametrize("kind", [*CACHED, *RECOMPUTED])
+@pytest.mark.parametrize("kind", KINDS)
 def test_rows_are_as_if_fresh(kind):
     model = make_model(kind)
-    assert model.cache_mode == ("cache" if kind in CACHED else "recompute")
-    assert (model.note == "") == (kind in CACHED)
-    assert_rows_are_as_if_fresh(model, n_steps=30 if kind in CACHED else 12)
+    assert model.cache_mode == KNOWN_MODES[kind]
+    assert (model.note == "") == (model.cache_mode == "cache")
+    assert_rows_are_as_if_fresh(model, n_steps=16, n_walks=2)
 
 
-def assert_rows_are_as_if_fresh(model, n_steps, tolerance=1e-4):
+@pytest.mark.parametrize("kind", ["llama", "recurrent_gemma"])
+def test_rows_are_as_if_fresh_when_recomputed(kind):
+    model = TransformersModel(tiny_model(kind), tiny_tokenizer(), cache_mode="recompute")
+    assert_rows_are_as_if_fresh(model, n_steps=14)
+
+
+@pytest.mark.parametrize("kind", ["llama", "mistral", "qwen3_next", "mamba2", "recurrent_gemma"])
+@FEW
+@given(operations)
+def test_rows_are_as_if_fresh_after_any_operations(kind, drawn):
+    model = make_model(kind)
+    walk = drawn_walk(model.new_state(2), drawn, [[], []])
+    assert_as_if_fresh(walk, lambda row: fresh_logits(model, row))
+
+
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode.startswith("rows")])
+@FEW
+@given(operations)
+def test_every_way_of_keeping_rows_agrees(mode, drawn):
+    model = make_model("qwen3_next")
+    state = StateMaker(model._model).make(mode, 2)
+    assert_as_if_fresh(drawn_walk(state, drawn, [[], []]), lambda row: fresh_logits(model, row))
+
+
+@pytest.mark.parametrize("kind", SOURCE_KINDS)
+@FEW
+@given(operations)
+def test_an_encoder_decoder_is_as_if_fresh(kind, drawn):
+    """Rows of different sources, two of equal length; Switch drops tokens of its sources."""
+    hf = tiny_source_model(kind)
+    assert choose_mode(hf)[0] == "rows-by-length"
+    state = StateMaker(hf, source_end=SOURCE_END).make("rows-by-length", 3)
+    rows = [
+        [*source, SOURCE_END, DECODER_START[kind]]
+        for source in ([5, 6, 7, 7, 7, 7], [9, 8, 7, 7, 5, 4], [11] * 9)
+    ]
+    state.extend([row[:3] for row in rows], [0, 0, 0])
+    state.extend([row[3:] for row in rows], [1, 0, 1])
+    assert_as_if_fresh(drawn_walk(state, drawn, rows), lambda row: generated_logits(hf, row))
+
+
+def generated_logits(hf, row):
+    """Return what the model itself computes token by token, alone."""
+    end = row.index(SOURCE_END) + 1
+    with torch.inference_mode():
+        states = hf.get_encoder()(input_ids=torch.tensor([row[:end]])).last_hidden_state
+        source = MoEModelOutputWithPastAndCrossAttentions(last_hidden_state=states)
+        cache, logits = None, []
+        for token_id in row[end:]:
+            output = hf(
+                encoder_outputs=source,
+                decoder_input_ids=torch.tensor([[token_id]]),
+                past_key_values=cache,
+                use_cache=True,
+            )
+            cache = output.past_key_values
+            logits.append(output.logits[0, 0].numpy())
+    return np.stack(logits)
+
+
+def assert_rows_are_as_if_fresh(model, n_steps, n_walks=3, tolerance=1e-4):
     compared = 0
-    for seed in range(3):
-        for rows, keep, logits in random_walk(model, seed, n_steps):
-            for row, kept, block in zip(rows, keep, logits, strict=True):
-                assert len(block) == kept
-                if kept:
-                    compared += 1
-                    wanted = fresh_logits(model, row)[-kept:]
-                    scale = max(1.0, float(np.abs(wanted).max()))
-                    assert np.abs(block - wanted).max() < tolerance * scale
-    assert compared > 20
+    for seed in range(n_walks):
+        walk = random_walk(model, seed, n_steps)
+        compared += assert_as_if_fresh(walk, lambda row: fresh_logits(model, row), tolerance)
+    assert compared > 10
+
+
+def assert_as_if_fresh(walk, fresh, tolerance=1e-4):
+    compared = 0
+    for rows, keep, logits in walk:
+        for row, kept, block in zip(rows, keep, logits, strict=True):
+            assert len(block) == kept
+            if kept:
+                compared += 1
+                wanted = fresh(row)[-kept:]
+                scale = max(1.0, float(np.abs(wanted).max()))
+                assert np.abs(block - wanted).max() < tolerance * scale
+    return compared

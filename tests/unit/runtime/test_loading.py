@@ -6,11 +6,18 @@ from copy import deepcopy
 import pytest
 import torch
 from reference.script import ask, end, run_script
-from reference.tiny_models import RECOMPUTED, tiny_model, tiny_tokenizer
+from reference.tiny_models import (
+    DECODER_START,
+    SOURCE_END,
+    tiny_model,
+    tiny_source_model,
+    tiny_tokenizer,
+)
+from tokenizers.processors import TemplateProcessing
 
 from lmql_like.errors import ModelError
-from lmql_like.grammars.formulas import one_of
-from lmql_like.runtime import transformers_loading, transformers_model
+from lmql_like.grammars.formulas import TRUE, one_of
+from lmql_like.runtime import transformers_doctor, transformers_forward, transformers_loading
 from lmql_like.runtime.transformers_model import TransformersModel, load_model
 
 
@@ -102,7 +109,7 @@ def test_a_tokenizer_must_be_there(copy):
 
 
 def test_only_causal_models(copy):
-    edit_config(copy, model_type="t5", is_encoder_decoder=True)
+    edit_config(copy, model_type="marian", is_encoder_decoder=True)
     assert code_of(copy) == "M106"
     edit_config(
         copy, model_type="bert", architectures=["BertForMaskedLM"], is_encoder_decoder=False
@@ -110,6 +117,46 @@ def test_only_causal_models(copy):
     assert code_of(copy) == "M113"
     edit_config(copy, model_type="vit", architectures=["ViTModel"])
     assert code_of(copy) == "M113"
+
+
+def source_tokenizer():
+    """Return the tiny tokenizer without a start token, as those of encoders have none."""
+    tokenizer = deepcopy(tiny_tokenizer())
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single="$A")
+    return tokenizer
+
+
+@pytest.mark.parametrize("kind", ["t5", "switch_transformers", "bart"])
+def test_an_encoder_reads_the_text_in_front_of_the_first_hole(kind, tmp_path):
+    hf = tiny_source_model(kind)
+    hf.save_pretrained(tmp_path)
+    source_tokenizer().save_pretrained(tmp_path)
+    model = load_model(str(tmp_path))
+    assert model.cache_mode == "rows-by-length"
+    prompt = model.encode("hello you", at_start=True)
+    assert prompt[-2:] == [SOURCE_END, DECODER_START[kind]]
+
+    def script(values, _arguments):
+        return end() if values else ask("hello you", "X", TRUE)
+
+    (result,) = run_script(script, model=model, decoder=f"argmax(max_len={len(prompt) + 9})")
+    writable = [i for i, data in enumerate(model.vocabulary.tokens) if data or i == SOURCE_END]
+    wanted = hf.generate(
+        input_ids=torch.tensor([prompt[:-1]]),
+        max_new_tokens=9,
+        do_sample=False,
+        num_beams=1,
+        prefix_allowed_tokens_fn=lambda *_: writable,
+    )[0].tolist()
+    ended = [SOURCE_END] if result.status == "complete" else []
+    assert [*result.token_ids[len(prompt) - 1 :], *ended] == wanted
+
+
+def test_a_source_does_not_contain_its_end():
+    model = TransformersModel(tiny_source_model("t5"), source_tokenizer())
+    with pytest.raises(ModelError) as caught:
+        model.encode("a" + tiny_tokenizer().eos_token, at_start=True)
+    assert caught.value.code == "M204"
 
 
 def test_unknown_architectures(copy):
@@ -148,18 +195,33 @@ def test_without_the_embedded_model(monkeypatch, tmp_path):
     assert code_of() == "M112"
 
 
-def test_a_model_of_unknown_kind_checks_itself(monkeypatch):
-    monkeypatch.setattr(transformers_model, "_VERIFIED", frozenset())
+def test_a_model_of_unknown_kind_is_examined(monkeypatch):
+    monkeypatch.setattr(transformers_doctor, "KNOWN_MODES", {})
     assert TransformersModel(tiny_model("mistral"), tiny_tokenizer()).cache_mode == "cache"
-    monkeypatch.setattr(transformers_model.CachedState, "gather", lambda *_: None)
+    monkeypatch.setattr(transformers_forward.CachedState, "gather", lambda *_: None)
+    model = TransformersModel(tiny_model("mistral"), tiny_tokenizer())
+    assert model.cache_mode == "rows"
+    assert model.note == "mistral: rows with equally many new tokens together"
+
+
+def test_a_model_without_a_clone_is_recomputed(monkeypatch):
+    monkeypatch.setattr(transformers_doctor, "KNOWN_MODES", {})
+    monkeypatch.setattr(transformers_doctor, "_MAX_WEIGHTS", 10)
     model = TransformersModel(tiny_model("mistral"), tiny_tokenizer())
     assert model.cache_mode == "recompute"
-    assert "differ" in model.note
-    assert model.forward_passes == 0
+    assert model.note == "mistral could not be examined: it has too many weights"
 
 
-@pytest.mark.parametrize("kind", RECOMPUTED)
-def test_models_without_cache_say_so(kind):
+def test_a_model_that_nothing_is_exact_for_is_refused(monkeypatch):
+    monkeypatch.setattr(transformers_doctor, "KNOWN_MODES", {})
+    monkeypatch.setattr(transformers_doctor, "worst_difference", lambda *_: 0.5)
+    with pytest.raises(ModelError, match="'mistral'") as caught:
+        TransformersModel(tiny_model("mistral"), tiny_tokenizer())
+    assert caught.value.code == "M115"
+
+
+@pytest.mark.parametrize("kind", ["mamba2", "recurrent_gemma"])
+def test_models_without_a_padded_cache_say_so(kind):
     model = TransformersModel(tiny_model(kind), tiny_tokenizer())
 
     def script(values, _arguments):
