@@ -11,6 +11,7 @@ not. What must not follow the lexeme becomes a guard.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeAlias
@@ -40,8 +41,10 @@ from lmql_like.source import Span
 __all__ = ["ordered_automaton"]
 
 _MET, _DEAD = -1, -2  # states of what a lookahead looks for: found, not to be found any more
-_MAX_STATES = 10_000
-_MAX_THREADS = 1_000_000  # in all states together
+# Shares of Limits.max_states and of max_nfa_states: these states take time when the grammar
+# is read, whether or not a text leads to them.
+_STATES_SHARE = 20
+_MOVES_SHARE = 2
 
 _Obligation: TypeAlias = tuple[int, bool, int]  # lookahead, is negative, state of what it seeks
 _Obligations: TypeAlias = frozenset[_Obligation]
@@ -63,7 +66,8 @@ def ordered_automaton(node: Node, limits: Limits) -> TerminalAutomaton:
 
     Raises:
         GrammarError: G102 a lookaround that cannot be followed, with its span; G201 more
-            than 10,000 states; G202 it writes out to too many moves.
+            than a twentieth of `limits.max_states`, or half of `limits.max_nfa_states`
+            moves to find them; G202 a tenth of those when written out.
     """
     program = build_program(node, limits)
     sought = [_Sought(item, limits) for item in program.lookaheads]
@@ -86,7 +90,7 @@ class _Sought:
         self.waiting: list[frozenset[int]] = []
         self.start = self._number(frozenset([automaton.start])) if self.accepts else _DEAD
         while self.waiting:
-            self._follow(self.waiting.pop(), min(_MAX_STATES, limits.max_states))
+            self._follow(self.waiting.pop(), limits.max_states // _STATES_SHARE)
 
     def step(self, state: int, byte: int) -> int:
         """Return the state behind one more byte."""
@@ -108,7 +112,7 @@ class _Sought:
             if targets:
                 self.edges[self.numbers[states]].append((low, high, self._number(targets)))
         if len(self.edges) > limit:
-            raise _too_large(limit, self.span)
+            raise _too_large(f"{limit} states", self.span)
 
 
 class _Construction:
@@ -119,10 +123,11 @@ class _Construction:
         self.begin = program.start
         self.lookaheads = program.lookaheads
         self.sought = sought
-        self.limit = min(_MAX_STATES, limits.max_states)
+        self.limit = limits.max_states // _STATES_SHARE
         self.numbers: dict[_State, int] = {}
         self.waiting: list[_State] = []
-        self.n_threads = 0
+        self.max_moves = limits.max_nfa_states // _MOVES_SHARE
+        self.n_moves = 0
         tests = [move.test for move in self.moves if isinstance(move, Behind)]
         self.tested = [(low, high, 0) for test in tests for low, high in test.ranges]
 
@@ -154,9 +159,8 @@ class _Construction:
         if state not in self.numbers:
             self.numbers[state] = len(self.numbers)
             self.waiting.append(state)
-            self.n_threads += len(state.threads)
-            if len(self.numbers) > self.limit or self.n_threads > _MAX_THREADS:
-                raise _too_large(self.limit, None)
+            if len(self.numbers) > self.limit:
+                raise _too_large(f"{self.limit} states", None)
         return self.numbers[state]
 
     def _edges_of(self, state: _State) -> list[tuple[int, int, int, int]]:
@@ -228,6 +232,9 @@ class _Construction:
                 stack += [(move.target, obligations)] if self._holds(move.test, byte) else []
             else:
                 stack += self._obliged(move, obligations)
+        self.n_moves += sum(map(len, seen.values()))
+        if self.n_moves > self.max_moves:
+            raise _too_large(f"{self.max_moves} moves", None)
         return _State(tuple(reading), _least(ends))
 
     def _holds(self, test: Lookbehind, byte: int | None) -> bool:
@@ -248,13 +255,19 @@ class _Construction:
 
     def _forbidden(self, state: _State) -> list[tuple[int, int]]:
         """Return what may not follow a lexeme that ends in a state: lookaheads and states."""
-        spans = [self.lookaheads[i].span for end in state.ends for i, _, _ in sorted(end)]
         if len(state.ends) > 1:
-            raise _unsupported("several lookaheads of which one is enough", spans[0])
+            place = self._first_place(index for end in state.ends for index, _, _ in end)
+            raise _unsupported("several lookaheads of which one is enough", place)
         (end,) = state.ends
-        if not all(is_negative for _, is_negative, _ in end):
-            raise _unsupported("a lookahead at what must follow the lexeme", spans[0])
+        required = [index for index, is_negative, _ in end if not is_negative]
+        if required:
+            place = self._first_place(required)
+            raise _unsupported("a lookahead at what must follow the lexeme", place)
         return [(index, seek) for index, _, seek in sorted(end)]
+
+    def _first_place(self, indexes: Iterable[int]) -> Span | None:
+        spans = [self.lookaheads[index].span for index in indexes]
+        return min(spans, key=lambda span: span.start if span is not None else 0)
 
 
 class _Guards:
@@ -343,10 +356,11 @@ def _unsupported(what: str, span: Span | None) -> GrammarError:
     )
 
 
-def _too_large(limit: int, span: Span | None) -> GrammarError:
+def _too_large(what: str, span: Span | None) -> GrammarError:
     return GrammarError(
         "G201",
-        f"the terminal needs more than {limit} states, because it is read in the order of trying",
+        f"the terminal needs more than {what}, because the order of trying counts in it",
         span=span,
-        help="write it without lazy repeats and lookaround",
+        help="write it without lazy repeats and lookaround, or with smaller counts; or raise "
+        "Limits.max_states and Limits.max_nfa_states",
     )

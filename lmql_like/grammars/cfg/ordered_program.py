@@ -20,6 +20,7 @@ from lmql_like.source import Span
 
 __all__ = ["MATCH", "Ahead", "Behind", "Fork", "Move", "Program", "Read", "build_program"]
 
+_SHARE = 10  # of Limits.max_nfa_states: a move costs more than a state
 MATCH = 0  # the move at which the text has matched
 
 
@@ -70,7 +71,7 @@ def build_program(node: Node, limits: Limits) -> Program:
     """Return the program of a node.
 
     Raises:
-        GrammarError: G202 it has more moves than `limits.max_nfa_states`.
+        GrammarError: G202 it has more moves than a tenth of `limits.max_nfa_states`.
     """
     builder = _Builder(limits)
     start = builder.after(node, MATCH)
@@ -81,16 +82,17 @@ class _Builder:
     """Writes a program from its end: what comes next is known when a node is written."""
 
     def __init__(self, limits: Limits) -> None:
-        self.limits = limits
+        self.limit = limits.max_nfa_states // _SHARE
         self.moves: list[Move] = [Read(())]
         self.lookaheads: list[Lookahead] = []
+        self.repeat: Span | None = None  # the repeat that is written
 
-    def add(self, move: Move, span: Span | None = None) -> int:
-        if len(self.moves) >= self.limits.max_nfa_states:
+    def add(self, move: Move) -> int:
+        if len(self.moves) >= self.limit:
             raise GrammarError(
                 "G202",
-                f"the pattern writes out to more than {self.limits.max_nfa_states} states",
-                span=span,
+                f"the terminal writes out to more than {self.limit} moves",
+                span=self.repeat,
                 help="make the counted repeats smaller, or raise Limits.max_nfa_states",
             )
         self.moves.append(move)
@@ -112,8 +114,10 @@ class _Builder:
             return self.add(Fork(tuple(self._spell(text, following) for text in node.texts)))
         if not isinstance(node, Repeat):
             raise _unexpected(node)
+        self.repeat = node.span
         state = self._optional(node, following)
         for _ in range(node.low):
+            self.repeat = node.span
             state = self.after(node.item, state)
         return state
 
@@ -151,7 +155,7 @@ class _Builder:
     def _optional(self, node: Repeat, following: int, less: int = 0) -> int:
         """Return the move that reads the copies of a repeat that may be left out."""
         if node.high is None:
-            loop = self.add(Fork(()), node.span)
+            loop = self.add(Fork(()))
             fork = Fork(self._preferred(node, self._copy(node.item, following, loop), following))
             self.moves[loop] = fork
             return loop
@@ -167,17 +171,17 @@ class _Builder:
         return self.after(item, again)
 
     def _fork(self, node: Repeat, body: int, following: int) -> int:
-        return self.add(Fork(self._preferred(node, body, following)), node.span)
+        return self.add(Fork(self._preferred(node, body, following)))
 
     def _preferred(self, node: Repeat, body: int, following: int) -> tuple[int, int]:
         return (following, body) if isinstance(node, LazyRepeat) else (body, following)
 
     def _look(self, node: Lookahead | Lookbehind, following: int) -> int:
         if isinstance(node, Lookbehind):
-            return self.add(Behind(node, following), node.span)
+            return self.add(Behind(node, following))
         if node not in self.lookaheads:
             self.lookaheads.append(node)
-        return self.add(Ahead(self.lookaheads.index(node), node.is_negative, following), node.span)
+        return self.add(Ahead(self.lookaheads.index(node), node.is_negative, following))
 
     def _spell(self, text: str, following: int) -> int:
         for byte in reversed(text.encode()):
