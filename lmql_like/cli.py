@@ -326,6 +326,26 @@ def fmt(files: tuple[str, ...], only_check: bool, diff: bool) -> None:
     sys.exit(INCOMPLETE if only_check and changed else COMPLETE)
 
 
+# -- doctor ----------------------------------------------------------------------------------
+
+
+@main.command()
+@click.argument("model", required=False)
+@click.option("--trust-remote-code", is_flag=True, help="Run the model's own Python code.")
+@_reports_errors
+def doctor(model: str | None, trust_remote_code: bool) -> None:
+    """Find out how MODEL can be run exactly, from its configuration alone.
+
+    A tiny clone of the architecture with random weights is put to the law of states: whether
+    rows that were extended, forked, reordered and rewound are as if they were fresh.
+    """
+    from lmql_like.doctor_report import make_report, print_report
+
+    report = make_report(model, trust_remote_code=trust_remote_code)
+    print_report(report)
+    sys.exit(COMPLETE if report.agrees else INCOMPLETE)
+
+
 # -- mask ------------------------------------------------------------------------------------
 
 

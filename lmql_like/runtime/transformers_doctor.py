@@ -27,7 +27,15 @@ from lmql_like.runtime.transformers_forward import StateMaker
 from lmql_like.runtime.transformers_modes import KNOWN_MODES, LADDER, MODES
 from lmql_like.runtime.transformers_runners import memory_argument
 
-__all__ = ["Examination", "Finding", "choose_mode", "examine", "reason_to_recompute"]
+__all__ = [
+    "CloneError",
+    "Examination",
+    "Finding",
+    "choose_mode",
+    "examine",
+    "known_mode",
+    "reason_to_recompute",
+]
 
 _MAX_WEIGHTS = 200_000_000
 _VOCABULARY = 128
@@ -122,14 +130,22 @@ def choose_mode(model: Any) -> tuple[str, str]:
     reason = reason_to_recompute(model)
     if reason:
         return "recompute", reason
-    is_known = type(model).__module__.startswith("transformers.models.")
-    mode = KNOWN_MODES.get(kind) if is_known else None
+    is_theirs = type(model).__module__.startswith("transformers.models.")
+    mode = KNOWN_MODES.get(kind) if is_theirs else None
     if mode is None:
         try:
             mode = examine(model.config, type(model)).mode
-        except _CloneError as error:
+        except CloneError as error:
             return "recompute", f"{kind} could not be examined: {error}"
     return mode, "" if mode == "cache" else f"{kind}: {MODES[mode].meaning}"
+
+
+def known_mode(config: Any, *, trust_remote_code: bool) -> str | None:
+    """Return the mode of a configuration where `choose_mode` would not examine the model."""
+    has_own_code = bool(getattr(config, "auto_map", None)) and trust_remote_code
+    if _depends_on_length(config):
+        return "recompute"
+    return None if has_own_code else KNOWN_MODES.get(config.model_type)
 
 
 def reason_to_recompute(model: Any) -> str:
@@ -137,8 +153,7 @@ def reason_to_recompute(model: Any) -> str:
     kind = model.config.model_type
     if memory_argument(model) is None and not model.config.is_encoder_decoder:
         return f"{kind} takes no memory of its rows"
-    config = model.config.get_text_config(decoder=True)
-    if _rope_types(config) & {"dynamic", "longrope"}:
+    if _depends_on_length(model.config):
         return f"the position embedding of {kind} depends on the length of the row"
     return ""
 
@@ -149,7 +164,19 @@ def examine(config: Any, build: Callable[[Any], Any]) -> Examination:
     Args:
         config: of the model.
         build: makes a model with random weights from a configuration.
+
+    Raises:
+        CloneError: no clone can be built and run.
     """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # more cost a tiny model more than they bring
+    try:
+        return _examined(config, build)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _examined(config: Any, build: Callable[[Any], Any]) -> Examination:
     clone = _clone(config, build)
     size = int(clone.config.get_text_config(decoder=True).vocab_size)
     findings: list[Finding] = []
@@ -180,7 +207,7 @@ def _tried(clone: Any, mode: str, vocabulary_size: int) -> Finding:
         return Finding(mode, error=f"{type(error).__name__}: {_first_line(error)}")
 
 
-class _CloneError(Exception):
+class CloneError(Exception):
     """No clone of a configuration could be built and run."""
 
 
@@ -188,7 +215,7 @@ def _clone(config: Any, build: Callable[[Any], Any]) -> Any:
     """Return a small model of the configuration's kind, with random weights.
 
     Raises:
-        _CloneError: none can be built, or run.
+        CloneError: none can be built, or run.
     """
     problem = "it has too many weights"
     for small in _smaller(config):
@@ -207,7 +234,7 @@ def _clone(config: Any, build: Callable[[Any], Any]) -> Any:
             problem = "rows of equal length change each other, or are not finite"
         except _EXPECTED_OF_CLONES as error:
             problem = f"{type(error).__name__}: {_first_line(error)}"
-    raise _CloneError(problem)
+    raise CloneError(problem)
 
 
 def _smaller(config: Any) -> Iterator[Any]:
@@ -270,11 +297,12 @@ def _randomize(model: Any) -> None:
     model.tie_weights()
 
 
-def _rope_types(config: Any) -> set[str]:
-    """Return the kinds of rotary position embedding in use."""
-    parameters = getattr(config, "rope_parameters", None) or {}
+def _depends_on_length(config: Any) -> bool:
+    """Tell whether a token's position embedding changes when the row gets longer."""
+    parameters = getattr(config.get_text_config(decoder=True), "rope_parameters", None) or {}
     nested = [value for value in parameters.values() if isinstance(value, dict)]
-    return {str(values.get("rope_type", "default")) for values in (parameters, *nested)}
+    kinds = {str(values.get("rope_type", "default")) for values in (parameters, *nested)}
+    return bool(kinds & {"dynamic", "longrope"})
 
 
 def _first_line(error: Exception) -> str:

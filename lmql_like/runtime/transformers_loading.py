@@ -24,7 +24,7 @@ from transformers.utils import logging
 
 from lmql_like.errors import ModelError, did_you_mean
 
-__all__ = ["DEFAULT_MODEL_FOLDER", "read_model"]
+__all__ = ["DEFAULT_MODEL_FOLDER", "build_from", "read_config", "read_model"]
 
 DEFAULT_MODEL_FOLDER = Path(__file__).parent.parent / "default_model"
 
@@ -54,8 +54,7 @@ def read_model(
     place = _checked_device(device)
     kind = _checked_dtype(dtype)
     name, source = _find(name_or_path)
-    config = _read_config(source, trust_remote_code=trust_remote_code)
-    _check_config(source, config, trust_remote_code=trust_remote_code)
+    config = _checked_config(source, trust_remote_code=trust_remote_code)
     tokenizer = _read_tokenizer(source, trust_remote_code=trust_remote_code)
     options: dict[str, Any] = {
         "dtype": kind or _default_dtype(place, config),
@@ -70,6 +69,27 @@ def read_model(
         except torch.OutOfMemoryError:
             raise _out_of_memory(source) from None
     return name, model, tokenizer
+
+
+def read_config(name_or_path: str | None, *, trust_remote_code: bool) -> tuple[str, Any]:
+    """Return a model's name and its configuration; weights need not be there.
+
+    Raises:
+        ModelError: M101, M102, M106 to M108, M112, M113.
+    """
+    name, source = _find(name_or_path, needs_weights=False)
+    return name, _checked_config(source, trust_remote_code=trust_remote_code)
+
+
+def build_from(config: Any, trust_remote_code: bool) -> Any:
+    """Return a causal model of a configuration, with random weights."""
+    return AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
+
+
+def _checked_config(source: str, *, trust_remote_code: bool) -> Any:
+    config = _read_config(source, trust_remote_code=trust_remote_code)
+    _check_config(source, config, trust_remote_code=trust_remote_code)
+    return config
 
 
 def _checked_device(device: str | None) -> str:
@@ -114,7 +134,7 @@ def _default_dtype(device: str, config: Any) -> torch.dtype | str:
     return torch.float32 if is_half and device == "cpu" else "auto"
 
 
-def _find(name_or_path: str | None) -> tuple[str, str]:
+def _find(name_or_path: str | None, *, needs_weights: bool = True) -> tuple[str, str]:
     """Return the model's name and where to read it.
 
     Raises:
@@ -130,7 +150,7 @@ def _find(name_or_path: str | None) -> tuple[str, str]:
         return "default", str(DEFAULT_MODEL_FOLDER)
     path = Path(name_or_path).expanduser()
     if path.is_dir():
-        _check_folder(path)
+        _check_folder(path, needs_weights=needs_weights)
         return name_or_path, str(path)
     looks_like_path = name_or_path.startswith((".", "/", "~")) or name_or_path.count("/") > 1
     if path.exists() or looks_like_path:
@@ -143,7 +163,7 @@ def _find(name_or_path: str | None) -> tuple[str, str]:
     return name_or_path, name_or_path
 
 
-def _check_folder(path: Path) -> None:
+def _check_folder(path: Path, *, needs_weights: bool) -> None:
     """Look for what a model's folder must hold.
 
     Raises:
@@ -155,7 +175,7 @@ def _check_folder(path: Path) -> None:
             f"the folder '{path}' has no config.json",
             help="name the folder that `save_pretrained` wrote",
         )
-    if any(path.glob("*.safetensors")):
+    if not needs_weights or any(path.glob("*.safetensors")):
         return
     if any(path.glob("*.bin")) or any(path.glob("*.pt")) or any(path.glob("*.pth")):
         raise _only_pickles(str(path))
