@@ -1,8 +1,8 @@
 """The command line: catches errors, prints, and sets the exit code.
 
-Exit codes: 0 all results are complete; 1 a result was truncated, met a dead end, or a row
-of a data file failed; 2 the query, its arguments or the command are wrong; 3 the model
-cannot be loaded or used.
+Exit codes: 0 all results are complete; 1 a result was truncated, met a dead end, a row of a
+data file failed, or a grammar has errors; 2 the query, its arguments or the command are wrong;
+3 the model cannot be loaded or used.
 """
 
 from __future__ import annotations
@@ -346,18 +346,66 @@ def doctor(model: str | None, trust_remote_code: bool) -> None:
     sys.exit(COMPLETE if report.agrees else INCOMPLETE)
 
 
+# -- grammars --------------------------------------------------------------------------------
+
+_SYNTAX = click.option(
+    "--syntax",
+    type=click.Choice(["lark", "gbnf", "ebnf"]),
+    help="Of the grammar; default: by the file's ending, else Lark's.",
+)
+_START = click.option("--start", metavar="RULE", help="The grammar's rule for whole texts.")
+
+
+def _syntax_of(file: str, chosen: str | None) -> str:
+    ending = Path(file).suffix.removeprefix(".")
+    return chosen or (ending if ending in ("gbnf", "ebnf") else "lark")
+
+
+@main.command("check-grammar")
+@click.argument("file")
+@_SYNTAX
+@_START
+@click.option(
+    "--lexing",
+    type=click.Choice(["lexed", "scannerless"]),
+    default="lexed",
+    show_default=True,
+    help="How a Lark grammar is going to be read.",
+)
+@click.option("--strict", is_flag=True, help="Let warnings fail the check too.")
+@click.option("--json", "as_json", is_flag=True, help="Print findings as JSON, one per line.")
+@_reports_errors
+def check_grammar(
+    file: str, syntax: str | None, start: str | None, lexing: str, strict: bool, as_json: bool
+) -> None:
+    """Look for mistakes in the grammar in FILE ("-" reads standard input).
+
+    Errors keep a grammar from being used. Warnings are parts that do nothing or too much,
+    notes what may well be meant. The exit code is 1 where there are errors.
+    """
+    from lmql_like.grammars.lint import check_grammar as find
+
+    text = sys.stdin.read() if file == "-" else read_text(file, "the grammar file")
+    name = "<stdin>" if file == "-" else file
+    found = find(text, start=start, syntax=_syntax_of(file, syntax), lexing=lexing, name=name)
+    for finding in found:
+        click.echo(json.dumps(finding.to_json()) if as_json else finding.render() + "\n")
+    counts = {kind: sum(f.severity == kind for f in found) for kind in ("error", "warning", "note")}
+    if not as_json:
+        shown = [f"{n} {kind}{'s' * (n > 1)}" for kind, n in counts.items() if n]
+        click.echo(f"{name}: {', '.join(shown) or 'ok'}")
+    failed = counts["error"] or (strict and counts["warning"])
+    sys.exit(INCOMPLETE if failed else COMPLETE)
+
+
 # -- mask ------------------------------------------------------------------------------------
 
 
 @main.command()
 @click.option("--regex", metavar="R", help="A pattern that the text must match.")
 @click.option("--grammar", metavar="FILE", help="A grammar that the text must follow.")
-@click.option(
-    "--syntax",
-    type=click.Choice(["lark", "gbnf", "ebnf"]),
-    help="Of the grammar; default: by the file's ending, else Lark's.",
-)
-@click.option("--start", metavar="RULE", help="The grammar's rule for whole texts.")
+@_SYNTAX
+@_START
 @click.option("--text", default="", metavar="T", help="The text so far.")
 @click.option("--tokenizer", metavar="PATH", help="A tokenizer folder; default: the embedded one.")
 @click.option("--limit", default=20, show_default=True, help="How many tokens to list.")
@@ -387,8 +435,7 @@ def mask(
 
         if grammar is None:
             return compile_regex(cast("str", regex))
-        ending = Path(grammar).suffix.removeprefix(".")
-        chosen = syntax or (ending if ending in ("gbnf", "ebnf") else "lark")
+        chosen = _syntax_of(grammar, syntax)
         source = read_text(grammar, "the grammar file")
         return compile_grammar(source, start=start, syntax=chosen, lexing="scannerless")
 

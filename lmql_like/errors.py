@@ -27,6 +27,7 @@ __all__ = [
     "RunError",
     "SchemaError",
     "did_you_mean",
+    "render_report",
 ]
 
 CODES: dict[str, str] = {
@@ -114,6 +115,38 @@ CODES: dict[str, str] = {
     "G407": "the lexed reading of a grammar is not supported yet",
     "G408": "there is no such grammar syntax or reading",
     "G409": "a terminal matches the empty text",
+    # G5: what `check-grammar` finds in a grammar that can be read
+    "G501": "a rule is never used",
+    "G502": "a rule matches no text",
+    "G503": "an alternative is written twice",
+    "G504": "two rules are written alike",
+    "G505": "a terminal is never used",
+    "G506": "a terminal matches no text",
+    "G507": "a terminal never wins against another",
+    "G508": "two terminals in a row can never be told apart",
+    "G509": "a terminal also matches words of the grammar",
+    "G510": "something that may be empty is repeated without end",
+    "G511": "a rule can stand for itself alone",
+    "G512": "two repeats in a row match the same texts",
+    "G513": "a rule begins with itself behind something that may be empty",
+    "G514": "the grammar has no start rule of the usual name",
+    # S1: schemas
+    "S101": "the text is no JSON Schema",
+    "S102": "a keyword has a value that it cannot have",
+    "S103": "a reference leads nowhere",
+    "S104": "a reference leads back to itself",
+    "S105": "the schema is written in an unknown dialect",
+    "S106": "an option of the schema compiler has a value it does not accept",
+    # S2: patterns in schemas
+    "S201": "the pattern is no ECMA-262 regular expression",
+    "S202": "the pattern uses a feature that is not supported",
+    "S203": "the pattern has assertions and is too large",
+    # S3: what cannot be enforced
+    "S301": "a keyword cannot be enforced",
+    "S302": "the schema has too many alternatives",
+    "S303": "the schema nests too deep",
+    "S304": "the schema needs larger automata than the limit allows",
+    "S305": "an object has too many required properties to come in any order",
     # R: running a program
     "R101": "the query's own Python raised an exception",
     "R102": "an operator was given the wrong kind of value",
@@ -199,14 +232,8 @@ class LmqlLikeError(Exception):
 
     def render(self) -> str:
         """Return the error as a user reads it: code, place with carets, help."""
-        lines = [f"error[{self.code}]: {self.message}"]
-        gutter = "  "
-        if self.source is not None and self.span is not None:
-            lines.append(self.source.excerpt(self.span, self.label))
-            gutter = " " * (len(str(self.source.position(self.span.start)[0])) + 2)
-        if self.help:
-            lines.append(f"{gutter}= help: {self.help}")
-        return printable("\n".join(lines))
+        head = f"error[{self.code}]: {self.message}"
+        return render_report(head, self.source, self.span, self.label, self.help)
 
     def __str__(self) -> str:
         return self.render()
@@ -230,6 +257,20 @@ class RunError(LmqlLikeError):
 
 class ModelError(LmqlLikeError):
     """A model or tokenizer cannot be loaded or used."""
+
+
+def render_report(
+    head: str, source: Source | None, span: Span | None, label: str, help_: str
+) -> str:
+    """Return a message with its place and a way out, as all of ours are shown."""
+    lines = [head]
+    gutter = "  "
+    if source is not None and span is not None:
+        lines.append(source.excerpt(span, label))
+        gutter = " " * (len(str(source.position(span.start)[0])) + 2)
+    if help_:
+        lines.append(f"{gutter}= help: {help_}")
+    return printable("\n".join(lines))
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ from lmql_like.grammars.cfg.gbnf import read_gbnf
 from lmql_like.grammars.cfg.rules import RuleSet
 from lmql_like.grammars.limits import DEFAULT_LIMITS, Limits
 
-__all__ = ["START_RULES", "read_grammar"]
+__all__ = ["START_RULES", "check_choices", "read_grammar"]
 
 START_RULES: Mapping[str, str] = {"lark": "start", "gbnf": "root", "ebnf": "root"}
 _LEXINGS = ("lexed", "scannerless")
@@ -39,8 +39,7 @@ def read_grammar(
         GrammarError: G401 to G406 for the grammar, G407 the reading is not supported,
             G408 no such syntax or reading, G101, G102 and G203 for a pattern in it.
     """
-    _check(syntax, START_RULES, "syntax")
-    _check(lexing, _LEXINGS, "lexing")
+    check_choices(syntax, lexing)
     start = START_RULES[syntax] if start is None else start
     if syntax != "lark":
         read: Callable[..., RuleSet] = read_gbnf if syntax == "gbnf" else read_ebnf
@@ -54,6 +53,12 @@ def read_grammar(
     from lmql_like.grammars.cfg.lark_grammar import read_lark
 
     return read_lark(text, start=start, limits=limits)
+
+
+def check_choices(syntax: str, lexing: str) -> None:
+    """Refuse a syntax or a reading that there is not: G408."""
+    _check(syntax, START_RULES, "syntax")
+    _check(lexing, _LEXINGS, "lexing")
 
 
 def _check(value: str, known: Mapping[str, str] | tuple[str, ...], argument: str) -> None:
