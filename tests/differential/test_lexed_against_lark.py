@@ -2,13 +2,14 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import lark
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from naive_lexed import completions_exist, lex_and_parse, lexemes
+from naive_lexed import completions_exist, lex_and_parse, lexeme_ends, lexemes
 
 from lmql_like.grammars.cfg.lexed_grammar import read_lexed
 
@@ -181,3 +182,29 @@ def python():
 def test_python_expressions_are_what_they_are_to_lark(python, text):
     grammar, reference = python
     assert lex_and_parse(grammar, text.encode()) == parses(reference, text)
+
+
+TERMINALS = """
+start: DEC_NUMBER | STRING | LONG_STRING | NOTE | WORDS
+NOTE: "<!--" (/.*?-->/s | "x"+ /.??/ "--!>")
+WORDS: "a".."c"~1..3 ("," | ", " /(?! )/)? | "ab" /(?<=b)c+?/ "d"i ["e"]
+%import python (DEC_NUMBER, STRING, LONG_STRING)
+"""
+BITS = ["0", "1", "_", "'", '"', '""', "\\", "r", "b", "B", "\n", "é", "<!--", "x", "-->", "--!>",
+        "a", "c", ",", " ", "d", "e"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def terminals():
+    patterns = {t.name: t.pattern.to_regexp() for t in parser(TERMINALS).terminals}
+    automata = {t.name: t.automaton for t in read_lexed(TERMINALS).terminals}
+    assert set(patterns) == set(automata)
+    return [(re.compile(pattern), automata[name]) for name, pattern in patterns.items()]
+
+
+@given(text=st.lists(st.sampled_from(BITS), max_size=8).map("".join))
+def test_ordered_terminals_end_where_larks_own_patterns_do(terminals, text):
+    for pattern, automaton in terminals:
+        match = pattern.match(text)
+        found = lexeme_ends(automaton, text.encode())[-1:]
+        assert found == ([] if match is None else [len(match.group().encode())]), pattern
