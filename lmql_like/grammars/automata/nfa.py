@@ -191,22 +191,13 @@ class NfaBuilder:
         """Add states and edges so that `node` leads from start to end."""
         if isinstance(node, CharSet):
             self._emit_set(node, start, end)
-        elif isinstance(node, Reference):
-            sources, names, targets = self.references
-            sources.append(start)
-            names.append(node.name)
-            targets.append(end)
-            if node.name in self._nullable:
-                self._jump(start, end)
-        elif isinstance(node, AnyByte):
-            self._edge(start, 0, 255, end)
-        elif isinstance(node, Symbol):
-            self._edge(start, node.index, node.index, end)
         elif isinstance(node, Concat):
             self._emit_sequence(node.parts, start, end)
         elif isinstance(node, Alternation):
             for option in node.options:
                 self._emit(option, start, end)
+        elif isinstance(node, Repeat):
+            self._emit_repeat(node, start, end)
         elif isinstance(node, Choice):
             self._emit_choice(node, start, end)
         elif isinstance(node, Finite):
@@ -214,7 +205,20 @@ class NfaBuilder:
         elif isinstance(node, Diagram):
             self._emit_diagram(node, start, end)
         else:
-            self._emit_repeat(node, start, end)
+            self._emit_edge(node, start, end)
+
+    def _emit_edge(self, node: AnyByte | Symbol | Reference, start: int, end: int) -> None:
+        if isinstance(node, AnyByte):
+            self._edge(start, 0, 255, end)
+        elif isinstance(node, Symbol):
+            self._edge(start, node.index, node.index, end)
+        else:
+            sources, names, targets = self.references
+            sources.append(start)
+            names.append(node.name)
+            targets.append(end)
+            if node.name in self._nullable:
+                self._jump(start, end)
 
     def _emit_sequence(self, parts: tuple[Node, ...], start: int, end: int) -> None:
         if not parts:
