@@ -208,3 +208,27 @@ def test_ordered_terminals_end_where_larks_own_patterns_do(terminals, text):
         match = pattern.match(text)
         found = lexeme_ends(automaton, text.encode())[-1:]
         assert found == ([] if match is None else [len(match.group().encode())]), pattern
+
+
+COMMON = (Path(lark.__file__).parent / "grammars" / "common.lark").read_text(encoding="utf-8")
+USUAL = re.findall("^([A-Z][A-Z_0-9]*) *:", COMMON, re.MULTILINE)
+LAZY = {"C_COMMENT", "ESCAPED_STRING"}
+
+
+@pytest.fixture(scope="module")
+def common():
+    grammar = f"start: {' | '.join(USUAL)}\n%import common ({', '.join(USUAL)})"
+    patterns = {t.name: re.compile(t.pattern.to_regexp()) for t in parser(grammar).terminals}
+    assert LAZY < set(patterns)
+    return [(t.name, patterns[t.name], t.automaton) for t in read_lexed(grammar).terminals]
+
+
+@given(text=st.text('aZ_09.+-e"\\/*#\n\r é', max_size=8))
+def test_common_terminals_are_as_long_as_larks(common, text):
+    for name, pattern, automaton in common:
+        match = pattern.match(text)
+        ends = [] if match is None else [match.end()]
+        if name not in LAZY:  # as long as they can, where Lark's may be shorter
+            ends = [n for n in range(len(text) + 1) if pattern.fullmatch(text, 0, n)]
+        expected = [len(text[:n].encode()) for n in ends[-1:]]
+        assert lexeme_ends(automaton, text.encode())[-1:] == expected, name

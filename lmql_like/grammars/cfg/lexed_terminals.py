@@ -25,6 +25,7 @@ from lmql_like.grammars.regex.nodes import (
     Repeat,
     is_nullable,
 )
+from lmql_like.grammars.regex.spelling import merged
 
 __all__ = ["TerminalAutomaton", "node_automaton", "text_automaton", "trim_automaton"]
 
@@ -76,7 +77,7 @@ def node_automaton(node: Node, limits: Limits) -> TerminalAutomaton:
         GrammarError: G202 it writes out to too many states or edges.
     """
     builder = NfaBuilder(limits)
-    builder.add(_with_linear_repeats(node))
+    builder.add(_with_linear_repeats(merged(node)))
     graph = builder.finish()
     begin, end = graph.components[0].start, graph.components[0].accept
     edges = graph.edges.reshape(-1, 4)
