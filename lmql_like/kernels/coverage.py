@@ -1,6 +1,6 @@
 """What every token of a vocabulary would cover: one walk of the trie, phrases read along.
 
-The naive twin is in `tests/reference/coverage.py`.
+The naive twin is in `tests/reference/phrase_coverage.py`.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from reference.script import ask, end, run_script
@@ -10,7 +11,7 @@ from reference.tiny_models import tiny_model, tiny_tokenizer
 from lmql_like.grammars.formulas import TRUE
 from lmql_like.runtime.transformers_model import TransformersModel
 
-KINDS = ["llama", "gpt2", "qwen3_moe"]
+KINDS = ["llama", "gpt2", "qwen3_moe", "mistral", "bloom"]
 PROMPTS = ["hello", "ab", "The cat and the dog, abcd"]
 NEW = 12
 
@@ -41,7 +42,6 @@ def generate(pair, prompt, **options):
         ids,
         attention_mask=torch.ones_like(ids),
         max_new_tokens=NEW,
-        do_sample=False,
         renormalize_logits=False,
         prefix_allowed_tokens_fn=lambda *_: writable,
         return_dict_in_generate=True,
@@ -53,7 +53,7 @@ def generate(pair, prompt, **options):
 
 @pytest.mark.parametrize("prompt", PROMPTS)
 def test_argmax_is_greedy_generation(pair, prompt):
-    (wanted,), _ = generate(pair, prompt)
+    (wanted,), _ = generate(pair, prompt, do_sample=False)
     max_len = len(pair[1].encode(prompt, at_start=True)) + NEW
     (result,) = run_script(
         script, [{"prompt": prompt}], model=pair[1], decoder=f"argmax(max_len={max_len})"
@@ -65,24 +65,84 @@ def test_argmax_is_greedy_generation(pair, prompt):
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
-@pytest.mark.parametrize("n", [2, 3, 5])
-def test_beam_is_beam_generation(pair, prompt, n):
+@pytest.mark.parametrize(
+    ("n", "penalty", "early", "their_early"),
+    [
+        (2, 0.0, False, False),
+        (5, 0.0, False, False),
+        (3, 1.0, "heuristic", False),
+        (3, 1.0, False, "never"),
+        (3, 1.0, True, True),
+        (3, -0.5, False, "never"),
+    ],
+)
+def test_beam_is_beam_generation(pair, prompt, n, penalty, early, their_early):
     wanted, scores = generate(
-        pair, prompt, num_beams=n, num_return_sequences=n, length_penalty=0.0, early_stopping=False
+        pair,
+        prompt,
+        do_sample=False,
+        num_beams=n,
+        num_return_sequences=n,
+        length_penalty=penalty,
+        early_stopping=their_early,
     )
     max_len = len(pair[1].encode(prompt, at_start=True)) + NEW
     results = run_script(
-        script, [{"prompt": prompt}], model=pair[1], decoder=f"beam(n={n}, max_len={max_len})"
+        script,
+        [{"prompt": prompt}],
+        model=pair[1],
+        decoder=f"beam(n={n}, max_len={max_len}, length_penalty={penalty}, "
+        f"early_stopping={early!r})",
     )
-    ours = {
-        result.token_ids + ((0,) if result.status == "complete" else ()): result.logprob
-        for result in results
-    }
+    n_prompt = max_len - NEW
+    ours = {}
+    for result in results:
+        ids = result.token_ids + ((0,) if result.status == "complete" else ())
+        ours[ids] = result.logprob / (len(ids) - n_prompt) ** penalty
     theirs = {}
     for ids, score in zip(wanted, scores.tolist(), strict=True):
         while ids[-1] in (0, 1) and ids[-2] in (0, 1) and len(ids) > 2:
             ids.pop()  # padding behind the end
         theirs[tuple(i for i in ids)] = score
-    assert set(ours) == set(theirs)
-    for ids, score in theirs.items():
-        assert ours[ids] == pytest.approx(score, abs=1e-3)
+    # We prefer any complete result to a truncated one; `generate` has no such preference.
+    complete = {ids: score for ids, score in theirs.items() if ids[-1] == 0}
+    assert set(complete) <= set(ours)
+    if penalty <= 0 or len(complete) == n:
+        assert set(ours) == set(theirs)
+    for ids in set(ours) & set(theirs):
+        assert ours[ids] == pytest.approx(theirs[ids], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"temperature": 1.3},
+        {"temperature": 0.8, "top_k": 20},
+        {"top_p": 0.8, "min_p": 0.01},
+        {"typical_p": 0.7, "top_k": 60},
+    ],
+    ids=str,
+)
+def test_samples_are_those_of_generation_with_the_same_uniform_numbers(pair, options, monkeypatch):
+    prompt, seed = PROMPTS[1], 5
+    uniform = np.random.default_rng(np.random.SeedSequence([seed, 0, 0])).random
+
+    def draw(weights, num_samples):
+        assert num_samples == 1
+        weights = np.roll(weights.double().numpy()[0], -1)  # the end, id 0, is the last candidate
+        cumulative = np.cumsum(weights)
+        at = np.searchsorted(cumulative, uniform() * cumulative[-1], "right")
+        return torch.tensor([[(int(at) + 1) % len(weights)]])
+
+    monkeypatch.setattr(torch, "multinomial", draw)
+    plain = {"temperature": 1.0, "top_k": 0, "top_p": 1.0}
+    (wanted,), _ = generate(pair, prompt, do_sample=True, **{**plain, **options})
+    arguments = ", ".join(f"{name}={value}" for name, value in options.items())
+    max_len = len(pair[1].encode(prompt, at_start=True)) + NEW
+    (result,) = run_script(
+        script,
+        [{"prompt": prompt}],
+        model=pair[1],
+        decoder=f"sample(max_len={max_len}, seed={seed}, {arguments})",
+    )
+    assert list(result.token_ids) + [0] * (result.status == "complete") == wanted

@@ -6,7 +6,7 @@ arguments to what comes next: `ask(text, name, formula, follow)` or `end(text, v
 
 from types import SimpleNamespace
 
-from lmql_like.grammars.formulas import one_of
+from lmql_like.grammars.formulas import all_of, includes, one_of
 from lmql_like.runtime.environment import Environment
 from lmql_like.runtime.interpreter import Done, Fill, Hole
 from lmql_like.runtime.run import Run
@@ -71,6 +71,24 @@ def with_formulas(script):
         step = script(values, arguments)
         if step[0] == "end":
             return step
-        return (*step[:3], one_of(sorted(step[3])), step[4])
+        return (*step[:3], _formula(step[3]), step[4])
 
     return converted
+
+
+class Phrased(frozenset):
+    """Those of some texts in which one phrase of each goal occurs; `all` are the texts."""
+
+    def __new__(cls, texts, goals):
+        kept = [text for text in texts if all(any(p in text for p in goal) for goal in goals)]
+        made = super().__new__(cls, kept)
+        made.all = frozenset(texts)
+        made.goals = list(dict.fromkeys(tuple(goal) for goal in goals))  # equal ones count once
+        return made
+
+
+def _formula(texts):
+    goals = getattr(texts, "goals", ())
+    return all_of(
+        [one_of(sorted(getattr(texts, "all", texts))), *(includes(goal) for goal in goals)]
+    )

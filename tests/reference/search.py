@@ -8,6 +8,8 @@ masked: every logit is computed from scratch, every constraint is a loop over it
 import math
 from dataclasses import dataclass, field, replace
 
+END = -1
+
 
 @dataclass(frozen=True)
 class Path:
@@ -21,6 +23,16 @@ class Path:
     status: str = ""
     text: bytes = b""
     first: int = field(default=0, compare=False)
+    n_prompt: int = 0
+    n_ends: int = 0
+    n_forced: int = 0
+    covered: int = 0
+    name: str = ""
+    note: object = None
+
+    @property
+    def length(self):
+        return len(self.ids) - self.n_prompt + self.n_ends
 
 
 class Reference:
@@ -44,6 +56,10 @@ class Reference:
 
     def choices(self, path):
         """Return all (logprob of the choice, child) of a path that needs a choice."""
+        return [(logprob, child) for _, logprob, child in self.moves(path)]
+
+    def moves(self, path):
+        """Return all (token or END, logprob, child) of a path that needs a choice."""
         name, texts, follow, raw = path.hole
         logits = self.model.logits_after(path.ids)
         normalizer = _logsumexp([float(x) for x in logits])
@@ -55,8 +71,9 @@ class Reference:
                 if data and follow.startswith(data) and token_id not in allowed:
                     ends.add(token_id)
             logprob = _logsumexp([float(logits[i]) for i in ends]) - normalizer
-            ended = replace(path, logprob=path.logprob + logprob)
-            found.append((logprob, self._settle(self._close(ended))))
+            n_ends = path.n_ends + bool(raw)
+            ended = replace(path, logprob=path.logprob + logprob, n_ends=n_ends)
+            found.append((END, logprob, self._settle(self._close(ended))))
         for token_id in allowed:
             logprob = float(logits[token_id]) - normalizer
             data = self.model.vocabulary.tokens[token_id]
@@ -67,7 +84,7 @@ class Reference:
                 logprob=path.logprob + logprob,
                 text=path.text + data,
             )
-            found.append((logprob, self._settle(child)))
+            found.append((token_id, logprob, self._settle(child)))
         return found
 
     def scored(self, path):
@@ -130,7 +147,12 @@ class Reference:
         new = []
         if step[1] or not path.ids:
             new = self.model.encode(step[1], at_start=not path.ids)
-        path = replace(path, ids=(*path.ids, *new), text=path.text + step[1].encode())
+        path = replace(
+            path,
+            ids=(*path.ids, *new),
+            text=path.text + step[1].encode(),
+            n_prompt=path.n_prompt + len(new),
+        )
         if step[0] == "end":
             return replace(path, status="complete", hole=None)
         _, _, name, texts, follow = step
@@ -139,7 +161,8 @@ class Reference:
             return replace(path, status="truncated", hole=None)
         if not encoded:
             return replace(path, status="dead-end", hole=None)
-        return replace(path, hole=(name, encoded, follow.encode(), b""), first=len(path.ids))
+        hole = (name, encoded, follow.encode(), b"")
+        return replace(path, hole=hole, first=len(path.ids), name=name)
 
     def _settle(self, path):
         while not path.status:
@@ -165,6 +188,7 @@ class Reference:
                 unscored=(*path.unscored, *range(start, start + len(run))),
                 hole=(name, texts, follow, raw + data),
                 text=path.text + data,
+                n_forced=path.n_forced + len(run),
             )
         return path
 

@@ -27,10 +27,9 @@ def allocate(filled: Mapping[int, int], n: int) -> dict[int, int]:
     places = dict.fromkeys(banks, n // len(banks)) if banks else {}
     if banks:
         places[banks[-1]] += n % len(banks)
-    for order in (banks, banks[::-1]):
-        over = 0
-        for bank in order:
-            places[bank] += over
-            over = max(0, places[bank] - filled[bank])
-            places[bank] -= over
+    over = 0
+    for bank in (*banks, *reversed(banks)):
+        places[bank] += over
+        over = max(0, places[bank] - filled[bank])
+        places[bank] -= over
     return places

@@ -44,8 +44,8 @@ class Truncation:
                 not be normalized.
 
         Returns:
-            Indices of the candidates that stay, and float64 weights in the same order,
-            not normalized, the largest 1.
+            Indices of the candidates that stay, in order, and their float64 weights, not
+            normalized.
         """
         with np.errstate(over="ignore"):  # a tiny temperature leaves the likeliest alone
             scaled = (logprobs - logprobs.max()) / self.temperature
@@ -73,7 +73,7 @@ def _largest(scaled: NDArray[np.float64], among: NDArray[np.intp], count: int) -
 def _nucleus(
     scaled: NDArray[np.float64], among: NDArray[np.intp], top_p: float
 ) -> NDArray[np.intp]:
-    """Return the fewest likeliest indices whose probabilities reach `top_p` of the whole.
+    """Return the fewest likeliest indices whose probabilities reach `top_p`, in order.
 
     Sorts only the likeliest thousand where they suffice.
     """
@@ -84,18 +84,18 @@ def _nucleus(
         cumulative = np.cumsum(np.exp(scaled[order]))
         n_kept = 1 + int(np.count_nonzero(cumulative < mass))
         if n_kept <= len(order):
-            return order[:n_kept]
-    return order
+            return np.sort(order[:n_kept])
+    return np.sort(order)
 
 
 def _typical(
     scaled: NDArray[np.float64], among: NDArray[np.intp], typical_p: float
 ) -> NDArray[np.intp]:
-    """Return the fewest most typical indices whose probabilities reach `typical_p`."""
+    """Return the fewest most typical indices whose probabilities reach `typical_p`, in order."""
     weights = np.exp(scaled[among])
     probabilities = weights / weights.sum()
     surprise = np.log(weights.sum()) - scaled[among]
     entropy = (probabilities * surprise).sum()
     order = np.argsort(np.abs(surprise - entropy), kind="stable")
     cumulative = np.cumsum(probabilities[order])
-    return among[order[: 1 + int(np.count_nonzero(cumulative < typical_p))]]
+    return np.sort(among[order[: 1 + int(np.count_nonzero(cumulative < typical_p))]])
