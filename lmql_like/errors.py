@@ -3,7 +3,7 @@
     LmqlLikeError              has a code, and knows how to render itself
     ├── QueryError    Q...     the query's author: syntax, scopes, constraints, arguments
     ├── GrammarError  G...     a pattern or grammar: dialect, limits, vocabulary
-    ├── SchemaError   S...     a JSON Schema (reserved)
+    ├── SchemaError   S...     a JSON Schema: what it says, what cannot be enforced
     ├── RunError      R...     a run that cannot start or go on
     └── ModelError    M...     a model or tokenizer that cannot be loaded or used
 
@@ -105,6 +105,7 @@ CODES: dict[str, str] = {
     "G302": "the tokenizer's tokens cannot be read as bytes",
     "G303": "the vocabulary is empty or malformed",
     "G304": "a grammar on a vocabulary that cannot write every byte",
+    "G305": "there is no token of this number",
     # G4: grammars
     "G401": "the grammar cannot be read",
     "G402": "a rule is used that is not defined",
@@ -248,7 +249,29 @@ class GrammarError(LmqlLikeError):
 
 
 class SchemaError(LmqlLikeError):
-    """A JSON Schema is wrong or cannot be enforced."""
+    """A JSON Schema is wrong or cannot be enforced.
+
+    Attributes:
+        pointer: where in the schema, a JSON pointer such as "/properties/name/pattern".
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        pointer: str | None = None,
+        help: str = "",  # noqa: A002 - the word that the rendering shows
+    ) -> None:
+        super().__init__(code, message, help=help)
+        self.pointer = pointer
+
+    def render(self) -> str:
+        """Return the error as a user reads it: code, pointer, help."""
+        head = f"error[{self.code}]: {self.message}"
+        if self.pointer is not None:
+            head += f"\n  --> #{self.pointer}"
+        return render_report(head, None, None, "", self.help)
 
 
 class RunError(LmqlLikeError):

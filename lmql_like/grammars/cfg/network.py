@@ -38,7 +38,7 @@ from lmql_like.grammars.regex.nodes import (
     is_nullable_diagram,
 )
 
-__all__ = ["build_network"]
+__all__ = ["build_network", "references"]
 
 _SMALL = 64  # nodes of a rule that is put in place where it is used
 
@@ -79,7 +79,8 @@ def _children(node: Node) -> tuple[Node, ...]:
     return (node.item,) if isinstance(node, Repeat) else ()
 
 
-def _references(node: Node) -> Iterator[str]:
+def references(node: Node) -> Iterator[str]:
+    """Yield the names of the rules that a node refers to."""
     stack = [node]
     while stack:
         current = stack.pop()
@@ -107,12 +108,12 @@ def _inline_small(rules: Mapping[str, Node]) -> dict[str, Node]:
         plain = {
             name: node
             for name, node in left.items()
-            if not any(_references(node)) and _size(node) <= _SMALL
+            if not any(references(node)) and _size(node) <= _SMALL
         }
         users = {
             name: _with_rules(node, plain)
             for name, node in left.items()
-            if any(reference in plain for reference in _references(node))
+            if any(reference in plain for reference in references(node))
         }
         if not users:
             return left
@@ -136,7 +137,7 @@ def _reachable(rules: Mapping[str, Node], start: str) -> dict[str, Node]:
     """Return the rules that the start rule needs, itself first."""
     found, stack = {start: rules[start]}, [start]
     while stack:
-        for name in _references(found[stack.pop()]):
+        for name in references(found[stack.pop()]):
             if name not in found:
                 found[name] = rules[name]
                 stack.append(name)

@@ -8,12 +8,12 @@ surrogate pair by itself spells no text and is refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from functools import lru_cache
 from typing import TypeAlias
 
 from lmql_like.grammars.automata.finite import FiniteAutomaton
-from lmql_like.grammars.regex.charsets import ALL_CHARACTERS, Ranges, intersect
+from lmql_like.grammars.regex.charsets import ALL_CHARACTERS, Ranges, complement, intersect, union
 from lmql_like.grammars.regex.nodes import (
     Alternation,
     CharSet,
@@ -30,6 +30,7 @@ __all__ = [
     "spell_automaton",
     "spell_character",
     "spell_node",
+    "spell_other_texts",
     "spell_text",
     "spell_texts",
 ]
@@ -42,41 +43,58 @@ _ASTRAL: Ranges = ((0x10000, 0x10FFFF),)
 # How the digits of an escape go: (bits, value of the first digit) or a text in between.
 _Steps: TypeAlias = "tuple[tuple[int, int] | str, ...]"
 _FOUR_DIGITS: _Steps = ((4, 0),) * 4
-_PAIR: _Steps = ("D", (2, 8), (4, 0), (4, 0), "\\u", "D", (2, 12), (4, 0), (4, 0))
+_PAIR: _Steps = ("D", (2, 8), (4, 0), (4, 0), "\\", "u", "D", (2, 12), (4, 0), (4, 0))
 _MOST_SPELLED = 20_000  # nodes of a trie; above, letters and digits have one spelling
-
-Edge: TypeAlias = tuple[int, int, int, int]
 
 
 class _Template:
-    """Collects the edges of one set of characters, from state 0 to state 1."""
+    """The edges of one set of characters, from state 0 to state 1.
+
+    Attributes:
+        edges: columns of local states and bytes.
+        n_states: how many local states there are.
+        shared: the local states that read a whole block of values, whatever the set: for
+            one target they need to exist only once.
+    """
 
     def __init__(self) -> None:
-        self.edges: list[Edge] = []
+        self.edges: tuple[list[int], list[int], list[int], list[int]] = ([], [], [], [])
         self.n_states = 2
+        self.shared: dict[int, Hashable] = {}
         self._known: dict[tuple[Ranges, _Steps], int] = {}
 
     def state(self) -> int:
         self.n_states += 1
         return self.n_states - 1
 
+    def edge(self, source: int, low: int, high: int, target: int) -> None:
+        for column, value in zip(self.edges, (source, low, high, target), strict=True):
+            column.append(value)
+
     def add_literal(self, ranges: Ranges) -> None:
         nodes = utf8_automaton(ranges).edges
         base = self.n_states - 2
         self.n_states += len(nodes) - 2
+        whole = ((0x80, 0xBF, 1),)
+        tails = {1: 0}  # nodes that read a number of continuation bytes, whatever they are
         for source, edges in enumerate(nodes):
             from_state = 0 if source == 0 else base + source
+            if source > 1 and len(edges) == 1 and edges[0][:2] == whole[0][:2]:
+                rest = tails.get(edges[0][2])
+                if rest is not None:
+                    tails[source] = rest + 1
+                    self.shared[from_state] = ("utf-8", rest + 1)
             for low, high, target in edges:
-                self.edges.append((from_state, low, high, 1 if target == 1 else base + target))
+                self.edge(from_state, low, high, 1 if target == 1 else base + target)
 
     def add_escapes(self, ranges: Ranges) -> None:
         behind = self.state()
-        self.edges.append((0, 0x5C, 0x5C, behind))
+        self.edge(0, 0x5C, 0x5C, behind)
         for code, letter in _SHORT.items():
             if any(low <= code <= high for low, high in ranges):
-                self.edges.append((behind, ord(letter), ord(letter), 1))
+                self.edge(behind, ord(letter), ord(letter), 1)
         code_point = self.state()
-        self.edges.append((behind, 0x75, 0x75, code_point))
+        self.edge(behind, 0x75, 0x75, code_point)
         basic = intersect(ranges, _BMP)
         self._digits(code_point, basic, _FOUR_DIGITS)
         astral = intersect(ranges, _ASTRAL)
@@ -89,6 +107,8 @@ class _Template:
         key = ranges, steps
         if key not in self._known:
             self._known[key] = state = self.state()
+            if ranges == ((0, (1 << _bits(steps)) - 1),):
+                self.shared[state] = steps
             self._digits(state, ranges, steps)
         return self._known[key]
 
@@ -98,15 +118,10 @@ class _Template:
             return
         step, rest = steps[0], steps[1:]
         if isinstance(step, str):
-            target = self._node(ranges, rest)
-            for char in step[:-1]:
-                following = self.state()
-                self.edges.append((state, ord(char), ord(char), following))
-                state = following
-            self._edge(state, step[-1], step[-1], target)
+            self._edge_of_digit(state, step, step, self._node(ranges, rest))
             return
         bits, offset = step
-        block = 1 << sum(s[0] for s in rest if not isinstance(s, str))
+        block = 1 << _bits(rest)
         by_target: dict[int, list[int]] = {}
         for digit in range(1 << bits):
             start = digit * block
@@ -118,19 +133,20 @@ class _Template:
                 by_target.setdefault(self._node(inside, rest), []).append(digit + offset)
         for target, digits in by_target.items():
             for low, high in _runs(digits):
-                self._edge_of_digits(state, low, high, target)
+                if low <= 9:
+                    self.edge(state, 0x30 + low, 0x30 + min(high, 9), target)
+                if high >= 10:
+                    letters = "ABCDEF"[max(low, 10) - 10], "ABCDEF"[high - 10]
+                    self._edge_of_digit(state, *letters, target)
 
-    def _edge_of_digits(self, state: int, low: int, high: int, target: int) -> None:
-        if low <= 9:
-            self.edges.append((state, 0x30 + low, 0x30 + min(high, 9), target))
-        if high >= 10:
-            first, last = "ABCDEF"[max(low, 10) - 10], "ABCDEF"[high - 10]
-            self._edge(state, first, last, target)
+    def _edge_of_digit(self, state: int, low: str, high: str, target: int) -> None:
+        self.edge(state, ord(low), ord(high), target)
+        if low.isupper():
+            self.edge(state, ord(low.lower()), ord(high.lower()), target)
 
-    def _edge(self, state: int, low: str, high: str, target: int) -> None:
-        self.edges.append((state, ord(low), ord(high), target))
-        if low.isalpha() and low.isupper():
-            self.edges.append((state, ord(low.lower()), ord(high.lower()), target))
+
+def _bits(steps: _Steps) -> int:
+    return sum(step[0] for step in steps if not isinstance(step, str))
 
 
 def _runs(values: Sequence[int]) -> Iterable[tuple[int, int]]:
@@ -144,13 +160,13 @@ def _runs(values: Sequence[int]) -> Iterable[tuple[int, int]]:
 
 
 @lru_cache(maxsize=4096)
-def _template(ranges: Ranges, escapes: bool = True) -> tuple[int, tuple[Edge, ...]]:  # noqa: FBT002
-    """Return the number of states and the edges that spell one character, from 0 to 1."""
-    builder = _Template()
-    builder.add_literal(intersect(ranges, _PLAIN))
+def _template(ranges: Ranges, escapes: bool = True) -> _Template:  # noqa: FBT002
+    """Return the edges that spell one character of a set."""
+    template = _Template()
+    template.add_literal(intersect(ranges, _PLAIN))
     if escapes or intersect(ranges, _PLAIN) != ranges:
-        builder.add_escapes(ranges)
-    return builder.n_states, tuple(builder.edges)
+        template.add_escapes(ranges)
+    return template
 
 
 class _Builder:
@@ -159,17 +175,46 @@ class _Builder:
     def __init__(self, n_states: int) -> None:
         self.n_states = n_states
         self.columns: tuple[list[int], list[int], list[int], list[int]] = ([], [], [], [])
+        self._shared: dict[tuple[Hashable, int], int] = {}
 
     def put(self, source: int, ranges: Ranges, target: int, *, escapes: bool = True) -> None:
-        size, edges = _template(ranges, escapes)
+        template = _template(ranges, escapes)
+        if template.shared:
+            self._put_shared(template, source, target)
+            return
         base = self.n_states - 2
-        self.n_states += size - 2
+        self.n_states += template.n_states - 2
+        place = [source, target, *range(base + 2, self.n_states)]
+        self._extend(template.edges, place)
+
+    def _put_shared(self, template: _Template, source: int, target: int) -> None:
+        place = [source, target]
+        known = [False, False]
+        for local in range(2, template.n_states):
+            key = template.shared.get(local)
+            state = self._shared.get((key, target)) if key is not None else None
+            known.append(state is not None)
+            if state is None:
+                state, self.n_states = self.n_states, self.n_states + 1
+                if key is not None:
+                    self._shared[key, target] = state
+            place.append(state)
+        if not any(known):
+            self._extend(template.edges, place)
+            return
+        kept = [i for i, local in enumerate(template.edges[0]) if not known[local]]
+        a, b, c, d = template.edges
+        self._extend(([a[i] for i in kept], [b[i] for i in kept], [c[i] for i in kept],
+                      [d[i] for i in kept]), place)
+
+    def _extend(
+        self, edges: tuple[list[int], list[int], list[int], list[int]], place: list[int]
+    ) -> None:
         sources, lows, highs, targets = self.columns
-        for a, low, high, b in edges:
-            sources.append(base + a if a > 1 else source)
-            lows.append(low)
-            highs.append(high)
-            targets.append(base + b if b > 1 else target)
+        sources.extend([place[local] for local in edges[0]])
+        lows.extend(edges[1])
+        highs.extend(edges[2])
+        targets.extend([place[local] for local in edges[3]])
 
     def finish(self, accepting: Iterable[int]) -> Finite:
         return Finite(self.n_states, self.columns, tuple(accepting))
@@ -195,28 +240,55 @@ def spell_text(text: str) -> Finite:
 def spell_texts(texts: Sequence[str]) -> Finite:
     """Return the spellings of any of some texts, as one trie.
 
-    In a trie of more than 20,000 nodes, characters that may stand for themselves do: no
-    serializer escapes a letter, and escapes for all of them would be most of the automaton.
+    In a trie of more than 20,000 nodes, letters and digits only stand for themselves: no
+    serializer escapes them, and escapes for all of them would be most of the automaton.
     """
     if len(texts) == 1:
         return spell_text(texts[0])
-    children: dict[tuple[int, str], int] = {}
-    count, accepting = 1, []
+    children, ends = _trie(texts)
+    builder = _Builder(len(children))
+    escapes = len(children) <= _MOST_SPELLED
+    for source, row in enumerate(children):
+        for char, target in row.items():
+            plain = char.isascii() and char.isalnum()
+            builder.put(source, ((ord(char), ord(char)),), target, escapes=escapes or not plain)
+    return builder.finish(dict.fromkeys(ends))
+
+
+@lru_cache(maxsize=1024)
+def spell_other_texts(texts: tuple[str, ...]) -> Finite:
+    """Return the spellings of all texts but some."""
+    children, ends = _trie(texts)
+    free = len(children)
+    builder = _Builder(free + 1)
+    for source, row in enumerate(children):
+        for char, target in row.items():
+            builder.put(source, ((ord(char), ord(char)),), target)
+        builder.put(source, _all_but("".join(sorted(row))), free)
+    builder.put(free, ALL_CHARACTERS, free)
+    refused = set(ends)
+    return builder.finish(state for state in range(free + 1) if state not in refused)
+
+
+def _trie(texts: Iterable[str]) -> tuple[list[dict[str, int]], list[int]]:
+    """Return the children of each node of a trie, and the nodes in which the texts end."""
+    children: list[dict[str, int]] = [{}]
+    ends = []
     for text in texts:
         state = 0
         for char in text:
-            target = children.get((state, char))
+            target = children[state].get(char)
             if target is None:
-                target = children[state, char] = count
-                count += 1
+                target = children[state][char] = len(children)
+                children.append({})
             state = target
-        accepting.append(state)
-    builder = _Builder(count)
-    escapes = count <= _MOST_SPELLED
-    for (source, char), target in children.items():
-        plain = char.isascii() and char.isalnum()
-        builder.put(source, ((ord(char), ord(char)),), target, escapes=escapes or not plain)
-    return builder.finish(dict.fromkeys(accepting))
+        ends.append(state)
+    return children, ends
+
+
+@lru_cache(maxsize=4096)
+def _all_but(chars: str) -> Ranges:
+    return complement(union([((ord(char), ord(char)),) for char in chars]))
 
 
 def spell_automaton(automaton: FiniteAutomaton) -> Finite:

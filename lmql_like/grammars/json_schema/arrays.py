@@ -1,0 +1,205 @@
+"""Arrays -> diagrams: one state for each thing that the items so far decide.
+
+A state is how many items were read, as far as that matters, how many of them satisfied each
+count, and, for unique items out of a few values, which values were used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from typing import TYPE_CHECKING
+
+from lmql_like.errors import SchemaError
+from lmql_like.grammars.json_schema.conditions import (
+    FALSE,
+    TRUE,
+    All,
+    Condition,
+    Inverse,
+    both,
+    negate,
+)
+from lmql_like.grammars.json_schema.domains import ArraySet, Count, item_condition, only
+from lmql_like.grammars.json_schema.evaluation import Given
+from lmql_like.grammars.json_schema.numbers import Above, NumberIn, Whole, number_holds
+from lmql_like.grammars.json_schema.strings import TextIn, texts_in
+from lmql_like.grammars.regex.nodes import Choice, Diagram, Node
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from lmql_like.grammars.json_schema.evaluation import Evaluator
+    from lmql_like.grammars.json_schema.lowering import Lowering
+
+__all__ = ["array_node"]
+
+_MOST_STATES = 50_000
+_MOST_UNIQUE = 8
+
+# Items read (capped), counts (capped), values used.
+_State = tuple[int, tuple[int, ...], frozenset[int]]
+
+
+def array_node(lowering: Lowering, array: ArraySet) -> Node:
+    """Return the arrays of a set.
+
+    Raises:
+        SchemaError: S301 for `uniqueItems` over many values, S304 over a limit.
+    """
+    return _Arrays(lowering, array).node()
+
+
+class _Arrays:
+    def __init__(self, lowering: Lowering, array: ArraySet) -> None:
+        self._lowering = lowering
+        self._array = array
+        last_count = max((count.start for count in array.counts), default=0)
+        # Behind this many items, only the rest's condition and counts go on.
+        self._cap = max(len(array.prefix), array.low, last_count, array.high or 0)
+        self._values = self._unique_values()
+
+    def node(self) -> Node:
+        array, where = self._array, self._lowering.options.layout
+        known: dict[_State, int] = {}
+        moves: list[tuple[int, Node, int]] = [(0, Choice(("[",)), 1)]
+        first: _State = (0, (0,) * len(array.counts), frozenset())
+        if self._ends(first):
+            moves.append((1, where.empty, 2))
+        # State 2 is before the closing bracket, 3 behind it; then pairs: before and behind an item.
+        order = [first]
+        known[first] = 4
+        moves.append((1, where.opened, 4))
+        entered: set[_State] = set()
+        for state in order:
+            before = known[state]
+            for condition, target in self._steps(state):
+                entered.add(target)
+                if target not in known:
+                    known[target] = 4 + 2 * len(order)
+                    order.append(target)
+                moves.append((before, self._lowering.value(condition), known[target] + 1))
+            if len(order) > _MOST_STATES:
+                raise SchemaError(
+                    "S304", f"an array's bounds and counts need more than {_MOST_STATES} states"
+                )
+        moves.append((2, Choice(("]",)), 3))
+        for state in entered:
+            moves.append((known[state] + 1, where.comma, known[state]))
+            if self._ends(state):
+                moves.append((known[state] + 1, where.closing, 2))
+        return Diagram(4 + 2 * len(order), tuple(moves), (3,))
+
+    def _ends(self, state: _State) -> bool:
+        read, counts, _ = state
+        return read >= self._array.low and all(
+            count.low <= found for count, found in zip(self._array.counts, counts, strict=True)
+        )
+
+    def _steps(self, state: _State) -> Iterator[tuple[Condition, _State]]:
+        """Yield the conditions that the next item may satisfy, and the states behind it."""
+        read, counts, used = state
+        array = self._array
+        if array.high is not None and read >= array.high:
+            return
+        condition = item_condition(array, read)
+        if condition == FALSE:
+            return
+        ways = [
+            _ways(count, found, read) for count, found in zip(array.counts, counts, strict=True)
+        ]
+        following = min(read + 1, self._cap)
+        for way in product(*ways):
+            item = both(condition, *(also for also, _ in way))
+            if item == FALSE or (way and self._lowering.evaluator.is_empty(item)):
+                continue
+            found = tuple(after for _, after in way)
+            if self._values is None:
+                yield item, (following, found, used)
+                continue
+            for index, value in enumerate(self._values):
+                part = both(item, value)
+                if index not in used and not self._lowering.evaluator.is_empty(part):
+                    yield part, (following, found, used | {index})
+
+    # -- unique items ------------------------------------------------------------------
+
+    def _unique_values(self) -> list[Condition] | None:
+        """Return conditions of one value each, if items have to be unique."""
+        array, evaluator = self._array, self._lowering.evaluator
+        if not array.unique or (array.high is not None and array.high <= 1):
+            return None
+        places = [*array.prefix, array.rest]
+        if array.high is not None:
+            places = places[: array.high]
+        values: dict[Condition, None] = {}
+        for condition in dict.fromkeys(places):
+            found = _few_values(evaluator, condition)
+            if found is None or len(values) + len(found) > _MOST_UNIQUE * 2:
+                values = dict.fromkeys([TRUE] * (_MOST_UNIQUE + 1))
+                break
+            values.update(dict.fromkeys(found))
+        if TRUE in values or len(values) > _MOST_UNIQUE:
+            for pointer in array.unique:
+                evaluator.refuse(
+                    "uniqueItems", pointer, f"items may have more than {_MOST_UNIQUE} values"
+                )
+            return None
+        return list(values)
+
+
+def _ways(count: Count, found: int, read: int) -> list[tuple[Condition, int]]:
+    """Return what the next item may do to a count: a condition, and the count behind it."""
+    if read < count.start:
+        return [(TRUE, found)]
+    if count.high is None:
+        if found >= count.low:
+            return [(TRUE, found)]
+        # An item that would count need not: another way to read the text counts it.
+        return [(count.values, found + 1), (TRUE, found)]
+    ways = [(negate(count.values), found)]
+    if found < count.high:
+        ways.append((count.values, found + 1))
+    return ways
+
+
+def _few_values(evaluator: Evaluator, condition: Condition) -> list[Condition] | None:
+    """Return conditions of one value each that make up a condition; None if not so few."""
+    domain = evaluator.domain(condition)
+    if domain.arrays or domain.objects:
+        return None
+    texts = texts_in(domain.strings)
+    numbers = _few_numbers(domain.numbers)
+    if texts is None or numbers is None or len(texts) + len(numbers) > _MOST_UNIQUE:
+        return None
+    return [
+        *(Given(only(atoms=(atom,))) for atom in sorted(domain.atoms)),
+        *(Given(only(numbers=NumberIn(frozenset((number,))))) for number in sorted(numbers)),
+        *(Given(only(strings=TextIn(frozenset((text,))))) for text in sorted(texts)),
+    ]
+
+
+def _few_numbers(condition: Condition) -> list[Decimal] | None:
+    """Return the numbers of a condition, if it names them or bounds integers narrowly."""
+    if condition == FALSE:
+        return []
+    if isinstance(condition, NumberIn):
+        return list(condition.values)
+    if not isinstance(condition, All):
+        return None
+    for part in condition.parts:
+        if isinstance(part, NumberIn):
+            return [value for value in part.values if number_holds(condition, value)]
+    if not any(isinstance(part, Whole) for part in condition.parts):
+        return None
+    lows = [part.bound for part in condition.parts if isinstance(part, Above)]
+    highs = [
+        part.part.bound
+        for part in condition.parts
+        if isinstance(part, Inverse) and isinstance(part.part, Above)
+    ]
+    if not lows or not highs or min(highs) - max(lows) > _MOST_UNIQUE + 1:
+        return None
+    first = max(lows).to_integral_value()
+    between = [first + step for step in range(-1, _MOST_UNIQUE + 3)]
+    return [value.normalize() for value in between if number_holds(condition, value)]

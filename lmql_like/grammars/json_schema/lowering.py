@@ -1,0 +1,151 @@
+"""Domains -> rules over bytes.
+
+Every condition on arrays or objects becomes one rule, made when something first refers to it;
+strings, numbers and literals stand where they are used. `LazyRules` is the mapping that the
+rest of the package reads rules from: asking for a rule lowers it, and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from lmql_like.errors import GrammarError, SchemaError
+from lmql_like.grammars.json_schema import layout
+from lmql_like.grammars.json_schema.conditions import FALSE, TRUE, Condition
+from lmql_like.grammars.json_schema.documents import Place
+from lmql_like.grammars.json_schema.domains import ANY_ARRAY, ANY_OBJECT, Domain
+from lmql_like.grammars.json_schema.evaluation import Evaluator
+from lmql_like.grammars.json_schema.layout import NOTHING, Layout, quoted
+from lmql_like.grammars.json_schema.numbers import Whole, number_node
+from lmql_like.grammars.json_schema.strings import TextIn, string_node
+from lmql_like.grammars.regex.nodes import Alternation, Choice, Node, Reference
+
+__all__ = ["LazyRules", "Lowering"]
+
+_SMALL_ENUM = 64  # texts that stand where they are used
+
+
+class LazyRules(Mapping[str, Node]):
+    """Rules by name, each lowered when it is first asked for."""
+
+    def __init__(self, shared: Mapping[str, Node]) -> None:
+        self._known: dict[str, Node] = dict(shared)
+        self._pending: dict[str, Callable[[], Node]] = {}
+        self._made = 0
+
+    def add(self, name: str, make: Callable[[], Node]) -> Reference:
+        """Add a rule that is made later; return the reference to it."""
+        self._pending[name] = make
+        return Reference(name)
+
+    def __getitem__(self, name: str) -> Node:
+        if name not in self._known:
+            make = self._pending.pop(name)
+            self._known[name] = make()
+        return self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((*self._known, *self._pending))
+
+    def __len__(self) -> int:
+        return len(self._known) + len(self._pending)
+
+    def fresh(self, prefix: str) -> str:
+        """Return a name that no rule has."""
+        self._made += 1
+        return f"{prefix}{self._made}"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How values are written: white space, and the order of keys."""
+
+    layout: Layout
+    key_order: str
+
+
+class Lowering:
+    """Lowers conditions to nodes; equal conditions share their rule."""
+
+    def __init__(self, evaluator: Evaluator, options: Options) -> None:
+        self.evaluator = evaluator
+        self.options = options
+        self.rules = LazyRules(layout.shared_rules(options.layout))
+        self._nodes: dict[Condition, Node] = {TRUE: Reference("value"), FALSE: NOTHING}
+        self._strings: dict[Condition, Node] = {TRUE: Reference("string"), FALSE: NOTHING}
+
+    def value(self, condition: Condition) -> Node:
+        """Return what the values that satisfy a condition look like."""
+        if condition not in self._nodes:
+            self._nodes[condition] = self._value(condition)
+        return self._nodes[condition]
+
+    def _value(self, condition: Condition) -> Node:
+        domain = self.evaluator.domain(condition)
+        if not self._needs_rule(domain):
+            return self._body(condition, domain)
+        return self.rules.add(
+            self.rules.fresh("v"), lambda: self._body(condition, domain)
+        )
+
+    @staticmethod
+    def _needs_rule(domain: Domain) -> bool:
+        """Tell whether a domain holds other arrays or objects than all of them or none."""
+        return domain.arrays not in ((), (ANY_ARRAY,)) or domain.objects not in ((), (ANY_OBJECT,))
+
+    def _body(self, condition: Condition, domain: Domain) -> Node:
+        from lmql_like.grammars.json_schema.arrays import array_node
+        from lmql_like.grammars.json_schema.objects import object_node
+
+        pointer = condition.pointer if isinstance(condition, Place) else None
+        try:
+            options = self._scalars(domain)
+            if domain.arrays == (ANY_ARRAY,):
+                options.append(Reference("array"))
+            else:
+                options += [array_node(self, one) for one in domain.arrays]
+            if domain.objects == (ANY_OBJECT,):
+                options.append(Reference("object"))
+            else:
+                options += [object_node(self, one) for one in domain.objects]
+        except GrammarError as error:
+            raise too_large(error, pointer) from error
+        except SchemaError as error:
+            if error.pointer is None:
+                error.pointer = pointer
+            raise
+        if len(options) == 1:
+            return options[0]
+        return Alternation(tuple(options)) if options else NOTHING
+
+    def _scalars(self, domain: Domain) -> list[Node]:
+        options: list[Node] = []
+        if domain.atoms:
+            options.append(Choice(tuple(sorted(domain.atoms))))
+        if domain.numbers == TRUE:
+            options.append(Reference("number"))
+        elif domain.numbers == Whole():
+            options.append(Reference("integer"))
+        elif domain.numbers != FALSE:
+            options.append(number_node(domain.numbers))
+        if domain.strings != FALSE:
+            options.append(self.string(domain.strings))
+        return options
+
+    def string(self, condition: Condition) -> Node:
+        """Return string literals whose contents satisfy a condition, as a rule if large."""
+        if condition not in self._strings:
+            small = isinstance(condition, TextIn) and len(condition.values) <= _SMALL_ENUM
+            if small:
+                self._strings[condition] = quoted(string_node(condition))
+            else:
+                self._strings[condition] = self.rules.add(
+                    self.rules.fresh("s"), lambda: quoted(string_node(condition))
+                )
+        return self._strings[condition]
+
+
+def too_large(error: GrammarError, pointer: str | None) -> SchemaError:
+    """Return the schema's error for a limit that one of its patterns went over."""
+    return SchemaError("S304", error.message, pointer=pointer, help=error.help)
