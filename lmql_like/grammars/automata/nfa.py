@@ -280,6 +280,9 @@ class NfaBuilder:
         low, high = node.low, node.high
         if high is not None and high < low:
             return  # matches nothing
+        if high is None and low > 0:
+            self._emit_loop(node, self._emit_copies(node, low - 1, start), end)
+            return
         start = self._emit_copies(node, low, start)
         if high is None:
             loop = self._state(node.span)
@@ -289,6 +292,14 @@ class NfaBuilder:
         else:
             last = self._emit_copies(node, high - low, start, exit_to=end)
             self._jump(last, end)
+
+    def _emit_loop(self, node: Repeat, start: int, end: int) -> None:
+        """Emit a repeat's last copy, which may be read again: none is written for that."""
+        first, behind = self._state(node.span), self._state(node.span)
+        self._jump(start, first)
+        self._emit(node.item, first, behind)
+        self._jump(behind, first)
+        self._jump(behind, end)
 
     def _emit_copies(self, node: Repeat, count: int, start: int, exit_to: int = -1) -> int:
         """Chain `count` copies of a repeat's item behind start; return the state behind them.

@@ -85,6 +85,7 @@ class _Builder:
         self.limit = limits.max_nfa_states // _SHARE
         self.moves: list[Move] = [Read(())]
         self.lookaheads: list[Lookahead] = []
+        self._loops: dict[int, int] = {}  # from the fork of a repeat to its copy
         self.repeat: Span | None = None  # the repeat that is written
 
     def add(self, move: Move) -> int:
@@ -115,8 +116,11 @@ class _Builder:
         if not isinstance(node, Repeat):
             raise _unexpected(node)
         self.repeat = node.span
-        state = self._optional(node, following)
-        for _ in range(node.low):
+        state, low = self._optional(node, following), node.low
+        if low and node.high is None and not _may_be_empty(node.item):
+            # The copy that is read again is also the last of those that have to be read.
+            state, low = self._loops[state], low - 1
+        for _ in range(low):
             self.repeat = node.span
             state = self.after(node.item, state)
         return state
@@ -156,8 +160,9 @@ class _Builder:
         """Return the move that reads the copies of a repeat that may be left out."""
         if node.high is None:
             loop = self.add(Fork(()))
-            fork = Fork(self._preferred(node, self._copy(node.item, following, loop), following))
-            self.moves[loop] = fork
+            body = self._copy(node.item, following, loop)
+            self.moves[loop] = Fork(self._preferred(node, body, following))
+            self._loops[loop] = body
             return loop
         state = following
         for _ in range(node.high - node.low - less):
