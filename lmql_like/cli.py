@@ -22,7 +22,6 @@ from lmql_like.errors import CODES, LmqlLikeError, ModelError, QueryError, did_y
 from lmql_like.files import read_text
 
 if TYPE_CHECKING:
-    from lmql_like.grammars import Automaton
     from lmql_like.language.program import Program
     from lmql_like.runtime.model import LanguageModel
     from lmql_like.runtime.results import Result
@@ -326,26 +325,6 @@ def fmt(files: tuple[str, ...], only_check: bool, diff: bool) -> None:
     sys.exit(INCOMPLETE if only_check and changed else COMPLETE)
 
 
-# -- doctor ----------------------------------------------------------------------------------
-
-
-@main.command()
-@click.argument("model", required=False)
-@click.option("--trust-remote-code", is_flag=True, help="Run the model's own Python code.")
-@_reports_errors
-def doctor(model: str | None, trust_remote_code: bool) -> None:
-    """Find out how MODEL can be run exactly, from its configuration alone.
-
-    A tiny clone of the architecture with random weights is put to the law of states: whether
-    rows that were extended, forked, reordered and rewound are as if they were fresh.
-    """
-    from lmql_like.doctor_report import make_report, print_report
-
-    report = make_report(model, trust_remote_code=trust_remote_code)
-    print_report(report)
-    sys.exit(COMPLETE if report.agrees else INCOMPLETE)
-
-
 # -- grammars --------------------------------------------------------------------------------
 
 _SYNTAX = click.option(
@@ -398,47 +377,70 @@ def check_grammar(
     sys.exit(INCOMPLETE if failed else COMPLETE)
 
 
+# -- doctor ----------------------------------------------------------------------------------
+
+
+@main.command()
+@click.argument("model", required=False)
+@click.option("--trust-remote-code", is_flag=True, help="Run the model's own Python code.")
+@_reports_errors
+def doctor(model: str | None, trust_remote_code: bool) -> None:
+    """Find out how MODEL can be run exactly, from its configuration alone.
+
+    A tiny clone of the architecture with random weights is put to the law of states: whether
+    rows that were extended, forked, reordered and rewound are as if they were fresh.
+    """
+    from lmql_like.doctor_report import make_report, print_report
+
+    report = make_report(model, trust_remote_code=trust_remote_code)
+    print_report(report)
+    sys.exit(COMPLETE if report.agrees else INCOMPLETE)
+
+
 # -- mask ------------------------------------------------------------------------------------
 
 
 @main.command()
-@click.option("--regex", metavar="R", help="A pattern that the text must match.")
+@click.option("--regex", "regexes", multiple=True, metavar="R", help="A pattern; all must match.")
 @click.option("--grammar", metavar="FILE", help="A grammar that the text must follow.")
 @_SYNTAX
 @_START
 @click.option("--text", default="", metavar="T", help="The text so far.")
+@click.option("--explain", "token", metavar="TOKEN", help="Why may it follow or not? Text or #id.")
 @click.option("--tokenizer", metavar="PATH", help="A tokenizer folder; default: the embedded one.")
 @click.option("--limit", default=20, show_default=True, help="How many tokens to list.")
 @_reports_errors
 def mask(
-    regex: str | None,
+    regexes: tuple[str, ...],
     grammar: str | None,
     syntax: str | None,
     start: str | None,
     text: str,
+    token: str | None,
     tokenizer: str | None,
     limit: int,
 ) -> None:
     """Show what may follow a text, in bytes and in tokens of a vocabulary.
 
-    Grammars are read without a lexer: every way to match the text counts.
+    Grammars are read without a lexer: every way to match the text counts. With --explain it
+    says why one token may follow or may not; the exit code is 1 where it may not.
     """
     from rich.console import Console
 
-    from lmql_like.mask_report import make_report, print_report
+    from lmql_like.mask_constraint import MaskConstraint
+    from lmql_like.mask_report import load_vocabulary, make_report, print_report
 
-    if (regex is None) == (grammar is None):
+    if not regexes and grammar is None:
         raise click.UsageError("give a constraint: --regex R or --grammar FILE")
+    chosen = _syntax_of(grammar, syntax) if grammar else "lark"
+    source = read_text(grammar, "the grammar file") if grammar else None
+    constraint = MaskConstraint(regexes, source, grammar or "", chosen, start)
+    if token is not None:
+        from lmql_like.mask_explanation import explain_token, print_explanation
 
-    def compile_constraint() -> Automaton:
-        from lmql_like.grammars import compile_grammar, compile_regex
-
-        if grammar is None:
-            return compile_regex(cast("str", regex))
-        chosen = _syntax_of(grammar, syntax)
-        source = read_text(grammar, "the grammar file")
-        return compile_grammar(source, start=start, syntax=chosen, lexing="scannerless")
-
-    report = make_report(compile_constraint, text, tokenizer)
+        explanation = explain_token(constraint, load_vocabulary(tokenizer), text, token)
+        print_explanation(explanation, Console())
+        sys.exit(COMPLETE if explanation.is_allowed else INCOMPLETE)
+    report = make_report(constraint.compile, text, tokenizer)
     print_report(report, Console(), limit=limit)
     sys.exit(COMPLETE if report.is_prefix else INCOMPLETE)

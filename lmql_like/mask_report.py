@@ -15,7 +15,17 @@ from rich.text import Text
 from lmql_like.errors import ModelError
 from lmql_like.grammars import Automaton, TokenMasker, Vocabulary, compile_regex
 
-__all__ = ["MaskReport", "make_report", "print_report"]
+__all__ = [
+    "MaskReport",
+    "byte_ranges",
+    "load_vocabulary",
+    "make_report",
+    "print_report",
+    "shown_bytes",
+]
+
+
+_NOT_ASCII = bytes(range(0xC2, 0xF5))  # what such characters begin with
 
 
 @dataclass(frozen=True)
@@ -124,7 +134,7 @@ def print_report(report: MaskReport, console: Console, *, limit: int) -> None:
     ends = [str(token_id) for token_id, data in report.tokens if not data]
     table = Table(show_header=False, box=None)
     table.add_row("matches as it is", "yes" if report.is_accepting else "no")
-    table.add_row("next bytes", f"{len(report.next_bytes)}: {_byte_ranges(report.next_bytes)}")
+    table.add_row("next bytes", f"{len(report.next_bytes)}: {byte_ranges(report.next_bytes)}")
     if report.forced:
         table.add_row("must follow", Text(repr(report.forced.decode())))
     share = len(report.tokens) / report.vocabulary_size
@@ -138,22 +148,26 @@ def print_report(report: MaskReport, console: Console, *, limit: int) -> None:
     console.print(table)
     listing = Table("id", "token")
     for token_id, data in written[:limit]:
-        listing.add_row(str(token_id), Text(_shown(data)))
+        listing.add_row(str(token_id), Text(shown_bytes(data)))
     if written:
         console.print(listing)
     if len(written) > limit:
         console.print(f"... and {len(written) - limit} more (--limit shows more)")
 
 
-def _shown(data: bytes) -> str:
+def shown_bytes(data: bytes) -> str:
+    """Return bytes as a string in quotes; as bytes where they are no text."""
     try:
         return repr(data.decode())
     except UnicodeDecodeError:
         return repr(data)
 
 
-def _byte_ranges(data: bytes) -> str:
-    """Return bytes as ranges: 'a'-'z' '_' 80-BF."""
+def byte_ranges(data: bytes) -> str:
+    """Return bytes as ranges: 'a'-'z' '_' 80-BF; all that begin a character have a name."""
+    if set(_NOT_ASCII) <= set(data):
+        ascii_ranges = byte_ranges(bytes(byte for byte in data if byte < 0x80))
+        return f"{ascii_ranges} and any character that is not ASCII".strip()
     ranges: list[list[int]] = []
     for byte in data:
         if ranges and ranges[-1][1] == byte - 1:

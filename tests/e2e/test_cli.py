@@ -157,6 +157,40 @@ def test_mask_shows_what_may_follow(tmp_path):
     assert result.exit_code == 1
 
 
+def test_mask_explains_a_token():
+    args = ["mask", "--regex", "[a-z]+", "--regex", ".{0,3}", "--text", "ab"]
+    assert invoke(*args, "--explain", "c").exit_code == 0
+    result = invoke(*args, "--explain", "1")
+    assert result.exit_code == 1
+    assert "forbidden by       --regex '[a-z]+'" in result.stdout
+    assert invoke(*args, "--explain", "#99999999").exit_code == 2
+
+
+def test_check_grammar_prints_findings_with_places(tmp_path):
+    grammar = tmp_path / "g.gbnf"
+    grammar.write_text('root ::= "a" | "a"\n')
+    result = invoke("check-grammar", grammar)
+    assert result.exit_code == 0
+    assert "warning[G503]" in result.stdout
+    assert f"{grammar}:1:16" in result.stdout
+    assert result.stdout.endswith(f"{grammar}: 1 warning\n")
+    assert invoke("check-grammar", grammar, "--strict").exit_code == 1
+    printed = invoke("check-grammar", grammar, "--json").stdout
+    found = [json.loads(line) for line in printed.splitlines()]
+    assert [(f["code"], f["line"], f["column"]) for f in found] == [("G503", 1, 16)]
+
+
+def test_check_grammar_fails_on_errors_only():
+    result = invoke("check-grammar", "-", "--syntax", "lark", stdin="start: nmae\nname: /a/\n")
+    assert result.exit_code == 1
+    assert "error[G402]" in result.stdout
+    assert "did you mean 'name'?" in result.stdout
+    result = invoke("check-grammar", "-", stdin='start: "a"\n')
+    assert (result.exit_code, result.stdout) == (0, "<stdin>: ok\n")
+    assert invoke("check-grammar", "no-such-file").exit_code == 2
+    assert invoke("check-grammar", "-", "--start", "m", stdin='n: "a"\n').exit_code == 1
+
+
 # -- data files --------------------------------------------------------------------------
 
 

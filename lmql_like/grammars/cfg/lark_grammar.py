@@ -37,8 +37,20 @@ _MAX_TEMPLATES = 1000
 _SMALL_IGNORED = 20
 
 
-def read_lark(text: str, *, start: str = "start", limits: Limits = DEFAULT_LIMITS) -> RuleSet:
+def read_lark(
+    text: str,
+    *,
+    start: str = "start",
+    limits: Limits = DEFAULT_LIMITS,
+    keep_terminals: bool = False,
+) -> RuleSet:
     """Return the rules that are reached from the start rule of a Lark grammar.
+
+    Args:
+        text: the grammar.
+        start: the rule that whole texts match.
+        limits: `max_nesting` bounds groups inside groups.
+        keep_terminals: make a rule of each terminal, by its name: for messages.
 
     Raises:
         GrammarError: G401 to G406; G101, G102 and G203 for a pattern in it.
@@ -48,7 +60,7 @@ def read_lark(text: str, *, start: str = "start", limits: Limits = DEFAULT_LIMIT
     refuse_declared(names)
     grammar = load_lark(names)
     builder = NodeBuilder(names, limits)
-    leaves = _Spelled(builder, grammar)
+    leaves = _Spelled(builder, grammar, keep_names=keep_terminals)
     rules = RuleTranslator(names, grammar, builder, leaves)
     first = rules.translate(start)
     if leaves.ignored is None:
@@ -125,8 +137,9 @@ class Leaves(Protocol):
 class _Spelled:
     """Terminals as what they match, with any number of ignored ones behind them."""
 
-    def __init__(self, builder: NodeBuilder, grammar: Grammar) -> None:
+    def __init__(self, builder: NodeBuilder, grammar: Grammar, *, keep_names: bool) -> None:
         self.builder = builder
+        self.keep_names = keep_names
         self.terminals = TerminalBuilder(
             builder, {name: tree for name, (tree, _) in grammar.term_defs}
         )
@@ -139,7 +152,11 @@ class _Spelled:
         return self._spaced(self.builder.range(low, high))
 
     def terminal(self, name: str) -> Built:
-        return self._spaced(self.builder.small(self.terminals.build(name)))
+        built = self.builder.small(self.terminals.build(name))
+        if self.keep_names:
+            self.builder.rules[name] = built.node
+            built = Built(Reference(name))
+        return self._spaced(built)
 
     def _ignored(self, names: list[str]) -> Built | None:
         if not names:

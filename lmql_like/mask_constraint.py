@@ -1,0 +1,76 @@
+"""The constraint that `lmql-like mask` is given: patterns, a grammar, or both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from lmql_like.grammars import Automaton, compile_formula, compile_grammar, compile_regex
+from lmql_like.grammars.cfg.lark_grammar import read_lark
+from lmql_like.grammars.cfg.reader import START_RULES, read_grammar
+from lmql_like.grammars.cfg.rules import RuleSet
+from lmql_like.grammars.formulas import Derives, all_of, matches
+
+__all__ = ["MaskConstraint"]
+
+
+@dataclass(frozen=True)
+class MaskConstraint:
+    """Patterns and a grammar, all of which must hold.
+
+    Attributes:
+        patterns: in the dialect of `compile_regex`.
+        grammar: the text of a grammar, read without a lexer.
+        file: how messages call the grammar.
+        syntax: "lark", "gbnf" or "ebnf".
+        start: the grammar's rule for whole texts, None for the usual one.
+    """
+
+    patterns: tuple[str, ...]
+    grammar: str | None = None
+    file: str = "<grammar>"
+    syntax: str = "lark"
+    start: str | None = None
+
+    def compile(self) -> Automaton:
+        """Return the automaton of all parts together.
+
+        Raises:
+            GrammarError: a part cannot be compiled, or not together with the others.
+        """
+        parts = self.parts()
+        if len(parts) == 1:
+            return next(iter(parts.values()))()
+        formulas = [matches(pattern) for pattern in self.patterns]
+        if self.grammar is not None:
+            rules = read_grammar(
+                self.grammar, start=self.start, syntax=self.syntax, lexing="scannerless"
+            )
+            formulas.append(Derives(rules))
+        return compile_formula(all_of(formulas))
+
+    def parts(self) -> dict[str, Callable[[], Automaton]]:
+        """Return how to compile each part alone, by the name that its author knows."""
+        found: dict[str, Callable[[], Automaton]] = {}
+        for pattern in self.patterns:
+            found[f"--regex {pattern!r}"] = partial(compile_regex, pattern)
+        if self.grammar is not None:
+            found[f"--grammar {self.file}"] = self._compile_grammar
+        return found
+
+    def outline(self) -> RuleSet:
+        """Return the grammar's rules with a rule for each named terminal.
+
+        Raises:
+            GrammarError: there is no grammar, or it cannot be read.
+        """
+        start = START_RULES[self.syntax] if self.start is None else self.start
+        if self.syntax == "lark":
+            return read_lark(self.grammar or "", start=start, keep_terminals=True)
+        return read_grammar(self.grammar or "", start=start, syntax=self.syntax)
+
+    def _compile_grammar(self) -> Automaton:
+        return compile_grammar(
+            self.grammar or "", start=self.start, syntax=self.syntax, lexing="scannerless"
+        )
