@@ -106,7 +106,6 @@ CODES: dict[str, str] = {
     "G303": "the vocabulary is empty or malformed",
     "G304": "a grammar on a vocabulary that cannot write every byte",
     "G305": "there is no token of this number",
-    "G305": "there is no token of this number",
     # G4: grammars
     "G401": "the grammar cannot be read",
     "G402": "a rule is used that is not defined",
