@@ -147,6 +147,13 @@ def _check_decoder(decoder: str | None) -> None:
 
 
 def _load(program: Program, options: dict[str, Any]) -> LanguageModel:
+    _announce_compiling()
+    from lmql_like.runtime.transformers_model import load_model
+
+    return load_model(options.pop("model") or program.model, **options)
+
+
+def _announce_compiling() -> None:
     from lmql_like.kernels import is_kernel_cache_empty, kernel_cache_folder
 
     if is_kernel_cache_empty():
@@ -155,9 +162,6 @@ def _load(program: Program, options: dict[str, Any]) -> LanguageModel:
             "(up to a minute, once).",
             err=True,
         )
-    from lmql_like.runtime.transformers_model import load_model
-
-    return load_model(options.pop("model") or program.model, **options)
 
 
 def _run_once(
@@ -290,6 +294,28 @@ def explain(code: str) -> None:
     from lmql_like.error_pages import read_page
 
     Console().print(Markdown(read_page(code)))
+
+
+# -- repl ------------------------------------------------------------------------------------
+
+
+@main.command()
+@click.option("--model", metavar="PATH_OR_NAME", help="A folder or hub name; default: embedded.")
+@click.option("--decoder", metavar="CALL", help='Such as "beam(n=4)"; default: argmax.')
+@click.option("--seed", type=int, help="Makes sampling repeatable.")
+@_reports_errors
+def repl(model: str | None, decoder: str | None, seed: int | None) -> None:
+    """Write a program piece by piece and see what it says.
+
+    Every input goes on behind the ones before it. `:help` lists the commands.
+    """
+    _check_decoder(decoder)
+    _announce_compiling()
+    from lmql_like.dsl import default_model
+    from lmql_like.repl.app import converse
+    from lmql_like.repl.session import Session
+
+    converse(Session(default_model, model=model, decoder=decoder, seed=seed))
 
 
 # -- fmt -------------------------------------------------------------------------------------

@@ -90,6 +90,14 @@ CODES: dict[str, str] = {
     "Q405": "a query function has no docstring",
     "Q406": "a data file cannot be read",
     "Q407": "an output file cannot be written, or belongs to other data",
+    # Q5: sessions
+    "Q501": "the program of a session has returned",
+    "Q502": "a decoder or model clause in a session",
+    "Q503": "a clause below an input does not fit the others",
+    "Q504": "there is no such command of a session",
+    "Q505": "there is nothing to look at or to take back yet",
+    "Q506": "an argument cannot be written into a program",
+    "Q507": "a file is not written",
     # G1: patterns
     "G101": "the pattern is not a regular expression",
     "G102": "the pattern uses a feature outside the dialect",

@@ -19,10 +19,9 @@ from lmql_like.errors import QueryError
 from lmql_like.language.lexemes import Lexeme, keyword
 from lmql_like.language.lexer import Lexer
 from lmql_like.language.lines import Line, clause_starts, clause_words_bound, read_lines
-from lmql_like.language.nodes import Query
 from lmql_like.language.parser import parse_query
 from lmql_like.language.spacing import blanks_before
-from lmql_like.source import Source
+from lmql_like.source import Source, Span
 
 __all__ = ["format_query", "outline", "write_lines"]
 
@@ -39,7 +38,7 @@ def format_query(text: str, *, name: str = "<query>") -> str:
     """
     source = Source(text, name)
     query = parse_query(source)
-    written = write_lines(source, query)
+    written = write_lines(source, decoder=query.decoder.span.start if query.decoder else -1)
     if outline(parse_query(Source(written, name))) != outline(query):
         raise QueryError("Q009", f"formatting '{name}' would change what it does")
     return written
@@ -50,8 +49,9 @@ def outline(value: Any) -> Any:
     if isinstance(value, ast.AST):
         return ast.dump(value)
     if is_dataclass(value) and not isinstance(value, type):
-        names = [f.name for f in fields(value) if f.name not in ("span", "name_span", "source")]
-        return (type(value).__name__, *(outline(getattr(value, name)) for name in names))
+        parts = [getattr(value, f.name) for f in fields(value)]
+        kept = [part for part in parts if not isinstance(part, Span | Source)]
+        return (type(value).__name__, *map(outline, kept))
     if isinstance(value, list | tuple):
         return tuple(outline(item) for item in value)
     if isinstance(value, dict):
@@ -59,29 +59,29 @@ def outline(value: Any) -> Any:
     return value
 
 
-def write_lines(source: Source, query: Query, outdent_behind: int | None = None) -> str:
+def write_lines(source: Source, *, decoder: int = -1, header: int = -1) -> str:
     """Return the text of a program, laid out.
 
     Args:
         source: the text.
-        query: the program; its decoder clause is one whose case is changed.
-        outdent_behind: offset behind which lines stand one level further out.
+        decoder: offset of the decoder clause's word, which is written in lower case.
+        header: offset of a line to leave out, with its block one level further out.
     """
     lexemes = list(Lexer(source))
     own = clause_words_bound(lexemes)
     lines = read_lines(lexemes, source, own)
-    decoder = query.decoder.span.start if query.decoder else -1
     blocks = _Blocks()
     levels = []
     for line in lines:
         level = blocks.enter(line.indent)
         start = line.lexemes[0].span.start
-        shift = outdent_behind is not None and start > outdent_behind
+        shift = 0 <= header < start
         levels.append(_Level(level - shift, line.indent, tuple(blocks.indents), int(shift)))
     writer = _Writer(source)
     writer.gap_before(lines, levels)
     for i, line in enumerate(lines):
-        writer.line(line, levels[i], own, decoder)
+        if line.lexemes[0].span.start != header:
+            writer.line(line, levels[i], own, decoder)
         writer.gap(line, levels[i], lines[i + 1 : i + 2], levels[i + 1 : i + 2])
     return writer.text()
 

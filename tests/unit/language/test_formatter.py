@@ -168,7 +168,7 @@ def test_what_is_no_program_is_not_formatted():
 
 
 def test_a_result_that_would_be_another_program_is_refused(monkeypatch):
-    monkeypatch.setattr(formatter, "write_lines", lambda *_: '"another"\n')
+    monkeypatch.setattr(formatter, "write_lines", lambda *_args, **_options: '"another"\n')
     with pytest.raises(QueryError) as caught:
         format_query('"one"')
     assert caught.value.code == "Q009"
