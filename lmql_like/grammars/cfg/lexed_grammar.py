@@ -137,10 +137,11 @@ class _TerminalNodes(NodeBuilder):
     """Makes nodes of terminals, which are never put into rules."""
 
     is_ordered = True
+    current: Span | None = None  # the terminal that is read
 
     def shallow(self, built: Built) -> Built:
         if built.depth >= _MAX_DEPTH:
-            raise self.error("a terminal nests too many parts", None, "G405")
+            raise self.error("the terminal nests too many parts", self.current, "G405")
         return built
 
     def small(self, built: Built) -> Built:
@@ -240,6 +241,7 @@ class _Terminals:
             node: Node = Choice((value,))
             measure = literal_measure(self.builder.pattern(single.children[0]), node)
         else:
+            self.builder.current = span
             self.kept.append(tree)  # what is built is known by its tree's identity
             node = self.built.build_tree(tree).node
             measure = self.built.measures[id(tree)]

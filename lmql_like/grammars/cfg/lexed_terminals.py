@@ -25,9 +25,9 @@ from lmql_like.grammars.regex.nodes import (
     Repeat,
     is_nullable,
 )
-from lmql_like.grammars.regex.spelling import merged
+from lmql_like.grammars.regex.spelling import children, merged
 
-__all__ = ["TerminalAutomaton", "node_automaton", "text_automaton", "trim_automaton"]
+__all__ = ["TerminalAutomaton", "check_size", "node_automaton", "text_automaton", "trim_automaton"]
 
 _FEW = 12  # parts of a sequence of which each may be the first that is not empty
 _EDGES_PER_STATE = 4  # of the limit on states: empty moves that are skipped multiply edges
@@ -76,6 +76,7 @@ def node_automaton(node: Node, limits: Limits) -> TerminalAutomaton:
     Raises:
         GrammarError: G202 it writes out to too many states or edges.
     """
+    check_size(node, limits.max_nfa_states)
     builder = NfaBuilder(limits)
     builder.add(_with_linear_repeats(merged(node)))
     graph = builder.finish()
@@ -98,6 +99,30 @@ def node_automaton(node: Node, limits: Limits) -> TerminalAutomaton:
         tuple(sorted({int(number[state]) for state in accepts})),
     )
     return trim_automaton(automaton) if _has_empty_set(node) else automaton
+
+
+def check_size(node: Node, limit: int) -> None:
+    """Refuse a node that certainly writes out to more states, before any is written: G202."""
+    sizes: dict[int, int] = {}
+    stack = [node]
+    while stack:
+        current = stack[-1]
+        parts = children(current)
+        waiting = [part for part in parts if id(part) not in sizes]
+        stack += waiting
+        if waiting:
+            continue
+        size = sum(sizes[id(part)] for part in parts) if parts else 1
+        if isinstance(current, Repeat):
+            size *= max(current.low, current.high or 0, 1)
+        sizes[id(stack.pop())] = size
+        if size > limit:
+            raise GrammarError(
+                "G202",
+                f"the terminal writes out to more than {limit} states",
+                span=getattr(current, "span", None),
+                help="make the counted repeats smaller, or raise Limits.max_nfa_states",
+            )
 
 
 def _closures(

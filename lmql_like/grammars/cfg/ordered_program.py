@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from lmql_like.errors import GrammarError
+from lmql_like.grammars.cfg.lexed_terminals import check_size
 from lmql_like.grammars.limits import Limits
 from lmql_like.grammars.regex.nodes import Alternation, CharSet, Choice, Concat, Node, Repeat
 from lmql_like.grammars.regex.ordered_nodes import LazyRepeat, Lookahead, Lookbehind
@@ -73,6 +74,7 @@ def build_program(node: Node, limits: Limits) -> Program:
     Raises:
         GrammarError: G202 it has more moves than a tenth of `limits.max_nfa_states`.
     """
+    check_size(node, limits.max_nfa_states // _SHARE)
     builder = _Builder(limits)
     start = builder.after(node, MATCH)
     return Program(tuple(builder.moves), start, tuple(builder.lookaheads))

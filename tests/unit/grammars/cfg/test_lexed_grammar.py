@@ -4,6 +4,8 @@ from pathlib import Path
 
 import lark
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from naive_lexed import lex_and_parse, lexeme_ends
 
 from lmql_like.errors import GrammarError
@@ -134,3 +136,44 @@ def test_quoted_texts_are_terminals(text):
     grammar = read_lexed(f"start: {quote_lark(text)}+")
     assert lex_and_parse(grammar, text.encode() * 2)
     assert not lex_and_parse(grammar, text.encode() + b"~")
+
+
+@pytest.mark.parametrize("sign", ["+", "*", "*?", "+?", "{1,2}"])
+@pytest.mark.parametrize("depth", [50, 101])
+def test_deep_patterns_are_read_or_refused_with_a_code(sign, depth):
+    try:
+        read_lexed("start: /" + "(a|b" * depth + f"){sign}" * depth + "x/")
+    except GrammarError as error:
+        assert error.code in ("G203", "G202", "G201")  # noqa: PT017 - both outcomes are right
+
+
+@pytest.mark.parametrize("sign", ["+", "*", "~1..2", "?"])
+def test_deep_terminals_are_read_or_refused_with_a_code(sign):
+    groups = '("a" | ' * 95 + '"b"' + f"){sign}" * 95
+    try:
+        read_lexed(f'start: T\nT: {groups} "c"')
+    except GrammarError as error:
+        assert (error.code, sign) == ("G202", "~1..2")  # noqa: PT017 - both outcomes are right
+
+
+def test_terminals_of_terminals_nest_to_a_bound():
+    lines = [f'T{i}: T{i - 1} "x" | "y"' for i in range(1, 150)]
+    with pytest.raises(GrammarError) as caught:
+        read_lexed("\n".join(["start: T149", "T0: /a+?/", *lines]))
+    assert (caught.value.code, caught.value.position) == ("G405", (151, 1))
+
+
+WORDS = st.sampled_from(
+    ["start", ":", "a", "A", '"a"', '"if"i', "/x*?y/", "/(?!x)y/", "/y(?!x)$/", "/a*/", "(", ")",
+     "[", "]", "{", "}", "|", "*", "+", "~2", "~0..1", "..", "\n", "a: ", "A: ", "A.2: ",
+     "%ignore ",
+     "%declare ", "%import common.WS", "->", ",", " ", " "]
+)  # fmt: skip
+
+
+@given(words=st.lists(WORDS, max_size=25))
+def test_whatever_is_read_there_is_a_grammar_or_a_coded_error(words):
+    try:
+        read_lexed('start: "a" ' + "".join(words))
+    except GrammarError as error:
+        assert error.position is not None  # noqa: PT017 - both outcomes are right
