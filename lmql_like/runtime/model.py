@@ -7,6 +7,10 @@ ids, reads logits, and rearranges rows.
 Laws of a `ModelState` (checked in `tests/laws/test_runtime_laws.py`): after any sequence
 of `extend`, `gather` and `rewind`, the logits of a row are those of a fresh run over the
 row's tokens, up to rounding. Rows do not see each other.
+
+`gather` forks: the copies of a row may share what they have read, until they are rewound
+into it. So a prompt that is read by one row and then gathered is read, and where the model
+allows it stored, once for all.
 """
 
 from __future__ import annotations

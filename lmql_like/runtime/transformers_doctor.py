@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from lmql_like.errors import ModelError
 from lmql_like.runtime.state_law import TOLERANCE, worst_difference
 from lmql_like.runtime.transformers_forward import StateMaker
-from lmql_like.runtime.transformers_modes import KNOWN_MODES, LADDER, MODES
+from lmql_like.runtime.transformers_modes import KNOWN_MODES, LADDER, MODES, PADDED
 from lmql_like.runtime.transformers_runners import memory_argument
 
 __all__ = [
@@ -137,7 +137,7 @@ def choose_mode(model: Any) -> tuple[str, str]:
             mode = examine(model.config, type(model)).mode
         except CloneError as error:
             return "recompute", f"{kind} could not be examined: {error}"
-    return mode, "" if mode == "cache" else f"{kind}: {MODES[mode].meaning}"
+    return mode, "" if mode in PADDED else f"{kind}: {MODES[mode].meaning}"
 
 
 def known_mode(config: Any, *, trust_remote_code: bool) -> str | None:
@@ -199,7 +199,7 @@ def _tried(clone: Any, mode: str, vocabulary_size: int) -> Finding:
             found: NDArray[np.float32] = clone(input_ids=rows, use_cache=False).logits[0].numpy()
             return found
 
-    states = StateMaker(clone)
+    states = StateMaker(clone, min_shared=1)
     try:
         worst = worst_difference(lambda n: states.make(mode, n), fresh, vocabulary_size)
         return Finding(mode, worst)

@@ -15,6 +15,7 @@ from lmql_like.runtime.model import ModelState
 from lmql_like.runtime.transformers_modes import MODES
 from lmql_like.runtime.transformers_rows import RowsState, Runner
 from lmql_like.runtime.transformers_runners import DecoderRunner, SourceRunner
+from lmql_like.runtime.transformers_shared import MIN_SHARED, SharedState
 from lmql_like.runtime.transformers_states import CachedState, RecomputedState
 
 __all__ = ["CausalForward", "StateMaker"]
@@ -28,12 +29,16 @@ class StateMaker:
     Args:
         model: a `PreTrainedModel` with a language modelling head.
         source_end: for an encoder-decoder the token that ends a source.
+        min_shared: tokens of its own from which a forked row is shared (see `SharedState`).
     """
 
-    def __init__(self, model: Any, *, source_end: int | None = None) -> None:
+    def __init__(
+        self, model: Any, *, source_end: int | None = None, min_shared: int = MIN_SHARED
+    ) -> None:
         self.forward = CausalForward(model)
         self._model = model
         self._source_end = source_end
+        self._min_shared = min_shared
         self._runner: Runner | None = None
         self._one_thread = sum(p.numel() for p in model.parameters()) < _SMALL
 
@@ -43,6 +48,15 @@ class StateMaker:
         one_thread = self._one_thread
         if mode == "cache":
             return CachedState(self.forward.padded, n_rows, device, one_thread=one_thread)
+        if mode == "shared":
+            return SharedState(
+                self.forward.padded,
+                n_rows,
+                device,
+                self._model.config,
+                one_thread=one_thread,
+                min_shared=self._min_shared,
+            )
         if mode == "recompute":
             return RecomputedState(self.forward.whole, n_rows, device, one_thread=one_thread)
         return RowsState(self._rows_runner(), n_rows, MODES[mode], one_thread=one_thread)

@@ -2,7 +2,8 @@
 
 From fast to slow; every step down gives up something that some architecture gets wrong:
 
-    cache               attention keys in one padded batch
+    shared              attention keys in one padded batch, those that rows share stored once
+    cache               the same, but every row has its own
     rows                rows with equally many new tokens together, none padded behind
     rows-by-length      and only rows of equal length, none padded at all
     rows-alone          one row at a time
@@ -17,7 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["KNOWN_MODES", "LADDER", "MODES", "StateMode"]
+__all__ = ["KNOWN_MODES", "LADDER", "MODES", "PADDED", "StateMode"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class StateMode:
 MODES: dict[str, StateMode] = {
     mode.name: mode
     for mode in (
+        StateMode("shared", None, "whole", "attention keys, what rows share stored once"),
         StateMode("cache", None, "whole", "attention keys in one padded batch"),
         StateMode("rows", "count", "whole", "rows with equally many new tokens together"),
         StateMode("rows-by-length", "length", "whole", "rows of equal length together"),
@@ -52,16 +54,20 @@ MODES: dict[str, StateMode] = {
     )
 }
 
+PADDED = ("shared", "cache")
+"""The modes of attention alone, in which any rows are run together."""
+
 LADDER = tuple(MODES)
 """The order in which modes are tried: the fastest that keeps the law is taken."""
 
 _KINDS = {
-    "cache": """
-        afmoe bloom cohere dbrx deepseek_v2 deepseek_v3 ernie4_5_moe falcon flex_olmo gemma
-        gemma2 gemma3_text gemma3n_text glm4_moe gpt2 gpt_neox gpt_oss granite granitemoe
-        hunyuan_v1_moe jetmoe llama llama4_text longcat_flash minimax_m2 mistral mixtral
-        olmo2 olmoe opt phi phi3 phimoe qwen2 qwen2_moe qwen3 qwen3_moe smollm3 starcoder2
+    "shared": """
+        afmoe cohere dbrx ernie4_5_moe flex_olmo gemma gemma2 gemma3_text gemma3n_text
+        glm4_moe gpt2 gpt_neox gpt_oss granite granitemoe hunyuan_v1_moe llama llama4_text
+        minimax_m2 mistral mixtral olmo2 olmoe opt phi phi3 phimoe qwen2 qwen2_moe qwen3
+        qwen3_moe smollm3 starcoder2
     """,
+    "cache": "bloom deepseek_v2 deepseek_v3 falcon jetmoe longcat_flash",
     "rows": """
         bailing_hybrid bamba falcon_h1 granitemoehybrid kimi_linear lfm2 lfm2_moe lfm3
         mamba2 nemotron_h olmo_hybrid qwen3_5_moe_text qwen3_5_text qwen3_next xlstm zamba2

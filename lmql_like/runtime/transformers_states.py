@@ -15,7 +15,8 @@ Which one a model gets is decided in `transformers_model`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any, TypeVar, cast
 
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-__all__ = ["CachedState", "RecomputedState", "buckets"]
+__all__ = ["CachedState", "Forward", "RecomputedState", "buckets", "layer_of", "without_gradients"]
 
 _MAX_WASTE = 64  # padding tokens that one forward pass may hold before it is worth two
 
@@ -98,6 +99,12 @@ class CachedState:
         self._device = device
         self._cache = DynamicCache()
 
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of all keys and values that are stored."""
+        tensors = [t for layer in _filled(self._cache) for t in (layer.keys, layer.values)]
+        return sum(t.numel() * t.element_size() for t in tensors)
+
     @without_gradients
     def extend(
         self, new_ids: Sequence[Sequence[int]], keep: Sequence[int]
@@ -146,32 +153,47 @@ class CachedState:
         blocks: list[NDArray[np.float32]],
     ) -> None:
         """Run the model for some rows, whose cache this is; note their logits and lengths."""
-        width = cache.get_seq_length()
         counts = [len(new_ids[row]) for row in rows]
-        new_width = max(counts)
+        totals = [self._n_before(row) + self.lengths[row] for row in rows]
+        width, new_width = max(totals), max(counts)
         input_ids = np.zeros((len(rows), new_width), np.int64)
         positions = np.zeros((len(rows), new_width), np.int64)
         mask = np.zeros((len(rows), width + new_width), np.int64)
         columns = np.zeros((len(rows), max(keep[row] for row in rows)), np.int64)
         for at, row in enumerate(rows):
-            length, count, kept = self.lengths[row], counts[at], keep[row]
+            length, count, kept = totals[at], counts[at], keep[row]
             input_ids[at, :count] = new_ids[row]
             positions[at, :count] = np.arange(length, length + count)
             mask[at, width - length : width + count] = 1
             columns[at, :kept] = np.arange(count - kept, count)
-            self.lengths[row] = length + count
         self.forward_passes += 1
-        logits = self._forward(
-            self._tensor(input_ids),
-            self._tensor(mask),
-            self._tensor(positions),
-            cache,
-            self._tensor(columns),
-        )
+        with self._prepared(rows, cache, totals, new_width) as given:
+            logits = self._forward(
+                self._tensor(input_ids),
+                self._tensor(mask),
+                self._tensor(positions),
+                given,
+                self._tensor(columns),
+            )
+        for row, count in zip(rows, counts, strict=True):
+            self.lengths[row] += count
         _shift_right(cache, [new_width - count for count in counts])
         block = logits.float().cpu().numpy()
         for at, row in enumerate(rows):
             blocks[row] = block[at, : keep[row]]
+
+    def _n_before(self, row: int) -> int:
+        """Return how many tokens of a row are kept elsewhere, in front of its own."""
+        del row
+        return 0
+
+    @contextmanager
+    def _prepared(
+        self, rows: Sequence[int], cache: DynamicCache, totals: Sequence[int], n_new: int
+    ) -> Iterator[Any]:
+        """Yield the cache that the model is given for some rows."""
+        del rows, totals, n_new
+        yield cache
 
     def _tensor(self, array: NDArray[np.int64]) -> torch.Tensor:
         return torch.from_numpy(array).to(self._device)
@@ -185,7 +207,7 @@ class CachedState:
             for layer in _filled(self._cache):
                 first = layer.keys.shape[-2] - width
                 part.layers.append(
-                    _layer(
+                    layer_of(
                         layer.keys[:, :, first:].index_select(0, index.to(layer.keys.device)),
                         layer.values[:, :, first:].index_select(0, index.to(layer.values.device)),
                     )
@@ -208,7 +230,7 @@ class CachedState:
             keys = [(g, layer.keys) for g, layer in sources]
             values = [(g, layer.values) for g, layer in sources]
             merged.layers.append(
-                _layer(
+                layer_of(
                     _stacked(keys, self.n_rows, width, model_layer.keys),
                     _stacked(values, self.n_rows, width, model_layer.values),
                 )
@@ -287,7 +309,7 @@ def _filled(cache: DynamicCache) -> list[DynamicLayer]:
     return [layer for layer in cache.layers if layer.get_seq_length()]
 
 
-def _layer(keys: torch.Tensor, values: torch.Tensor) -> DynamicLayer:
+def layer_of(keys: torch.Tensor, values: torch.Tensor) -> DynamicLayer:
     """Return a cache layer that holds these keys and values, [rows, heads, columns, size]."""
     layer = DynamicLayer()
     layer.lazy_initialization(keys, values)

@@ -21,7 +21,7 @@ from transformers.modeling_outputs import MoEModelOutputWithPastAndCrossAttentio
 from lmql_like.runtime.transformers_doctor import choose_mode
 from lmql_like.runtime.transformers_forward import StateMaker
 from lmql_like.runtime.transformers_model import TransformersModel
-from lmql_like.runtime.transformers_modes import KNOWN_MODES, MODES
+from lmql_like.runtime.transformers_modes import KNOWN_MODES, MODES, PADDED
 
 FEW = settings(max_examples=max(6, settings.default.max_examples // 16))
 
@@ -81,7 +81,8 @@ def test_rows_are_as_if_fresh_however_logits_are_kept(way, monkeypatch):
 def test_rows_are_as_if_fresh(kind):
     model = make_model(kind)
     assert model.cache_mode == KNOWN_MODES[kind]
-    assert (model.note == "") == (model.cache_mode == "cache")
+    assert (model.note == "") == (model.cache_mode in PADDED)
+    share_all(model)
     assert_rows_are_as_if_fresh(model, n_steps=16, n_walks=2)
 
 
@@ -91,11 +92,23 @@ def test_rows_are_as_if_fresh_when_recomputed(kind):
     assert_rows_are_as_if_fresh(model, n_steps=14)
 
 
-@pytest.mark.parametrize("kind", ["llama", "mistral", "qwen3_next", "mamba2", "recurrent_gemma"])
+ANY_OPERATIONS = [
+    "llama",
+    "mistral",
+    "gemma2",
+    "gpt_oss",
+    "qwen3_next",
+    "mamba2",
+    "recurrent_gemma",
+]
+
+
+@pytest.mark.parametrize("kind", ANY_OPERATIONS)
 @FEW
 @given(operations)
 def test_rows_are_as_if_fresh_after_any_operations(kind, drawn):
     model = make_model(kind)
+    share_all(model)
     walk = drawn_walk(model.new_state(2), drawn, [[], []])
     assert_as_if_fresh(walk, lambda row: fresh_logits(model, row))
 
@@ -124,6 +137,44 @@ def test_an_encoder_decoder_is_as_if_fresh(kind, drawn):
     state.extend([row[:3] for row in rows], [0, 0, 0])
     state.extend([row[3:] for row in rows], [1, 0, 1])
     assert_as_if_fresh(drawn_walk(state, drawn, rows), lambda row: generated_logits(hf, row))
+
+
+def share_all(model):
+    """Share the keys of every row that is forked, however short."""
+    model._states = StateMaker(model._model, min_shared=1)
+
+
+@pytest.mark.parametrize("kind", ["llama", "mistral"])
+def test_rows_are_as_if_fresh_in_a_cache_of_their_own(kind):
+    model = TransformersModel(tiny_model(kind), tiny_tokenizer(), cache_mode="cache")
+    assert_rows_are_as_if_fresh(model, n_steps=20)
+
+
+def test_what_rows_share_is_stored_once():
+    """A template, two prompts that begin with it, four hypotheses of each."""
+    model = make_model("llama")
+    model._states = StateMaker(model._model, min_shared=64)
+    rng = np.random.default_rng(0)
+    template, left, right = (list(map(int, rng.integers(3, 128, n))) for n in (90, 70, 80))
+    state = model.new_state(1)
+    state.extend([template], [0])
+    of_template = state.stored_bytes
+    state.gather([0, 0])
+    assert state.stored_bytes == of_template
+    state.extend([left, right], [0, 0])
+    state.gather([0] * 4 + [1] * 4)
+    assert state.stored_bytes == of_template // 90 * (90 + 70 + 80)
+    new = [[int(token)] for token in rng.integers(3, 128, 8)]
+    blocks = state.extend(new, [1] * 8)
+    assert state.stored_bytes == of_template // 90 * (90 + 70 + 80 + 8)
+    for number, block in enumerate(blocks):
+        row = template + (left if number < 4 else right) + new[number]
+        assert np.allclose(block[0], fresh_logits(model, row)[-1], atol=1e-4)
+    state.rewind([1] * 4 + [81 + 5] * 4)  # the last four back into the template
+    blocks = state.extend([[5]] * 8, [1] * 8)
+    for number, block in enumerate(blocks):
+        row = [*template, *left, 5] if number < 4 else [*template[:85], 5]
+        assert np.allclose(block[0], fresh_logits(model, row)[-1], atol=1e-4)
 
 
 def generated_logits(hf, row):

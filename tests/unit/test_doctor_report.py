@@ -23,7 +23,7 @@ def test_an_unknown_architecture_is_examined(tmp_path):
     code, output = doctor(tmp_path)
     assert code == 0
     assert "architecture  stablelm (not in the table)" in output
-    assert output.endswith("mode          cache: attention keys in one padded batch\n")
+    assert output.endswith("mode          shared: attention keys, what rows share stored once\n")
 
 
 @pytest.mark.parametrize("kind", ["mamba", "recurrent_gemma", "rwkv", "minimax", "deepseek_v32"])

@@ -50,7 +50,7 @@ def code_of(*args, **options):
 
 def test_a_saved_model_loads(folder):
     model = load_model(str(folder))
-    assert (model.cache_mode, model.note, model.max_length) == ("cache", "", 256)
+    assert (model.cache_mode, model.note, model.max_length) == ("shared", "", 256)
     assert model.vocabulary.eos_token_ids == (0,)
     assert model.vocabulary.size == 128
     assert model.encode("", at_start=True) == [0]
@@ -197,7 +197,7 @@ def test_without_the_embedded_model(monkeypatch, tmp_path):
 
 def test_a_model_of_unknown_kind_is_examined(monkeypatch):
     monkeypatch.setattr(transformers_doctor, "KNOWN_MODES", {})
-    assert TransformersModel(tiny_model("mistral"), tiny_tokenizer()).cache_mode == "cache"
+    assert TransformersModel(tiny_model("mistral"), tiny_tokenizer()).cache_mode == "shared"
     monkeypatch.setattr(transformers_forward.CachedState, "gather", lambda *_: None)
     model = TransformersModel(tiny_model("mistral"), tiny_tokenizer())
     assert model.cache_mode == "rows"
