@@ -38,6 +38,7 @@ from lmql_like.language.program import Program
 from lmql_like.runtime.distributions import Distribution
 from lmql_like.runtime.environment import read_options
 from lmql_like.runtime.model import LanguageModel
+from lmql_like.runtime.nesting import Invocation, Nestable
 from lmql_like.runtime.options import score_texts
 from lmql_like.runtime.results import Result
 from lmql_like.runtime.run import run_program
@@ -168,7 +169,7 @@ def _run(
     return replace(best, others=tuple(others))
 
 
-class QueryFunction:
+class QueryFunction(Nestable):
     """A function whose docstring is a query; call it like the function.
 
     Calling it returns the best `Result` (for an `async def`, something to await).
@@ -218,7 +219,7 @@ class QueryFunction:
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         """Bind like a method: `self` is the query's first argument."""
-        return self if instance is None else functools.partial(self, instance)
+        return self if instance is None else _BoundQuery(self, instance)
 
     def __repr__(self) -> str:
         return f"<query {self._function.__qualname__}{self._signature}>"
@@ -227,13 +228,36 @@ class QueryFunction:
         """Return the same query with other options: model, decoder, seed."""
         return QueryFunction(self._function, self._surroundings, **{**self._options, **options})
 
-    def _run(self, *args: Any, **kwargs: Any) -> Result:
+    def invocation(self, *args: Any, **kwargs: Any) -> Invocation:
+        """Return the query with its arguments, to run it inside another one."""
         bound = self._signature.bind(*args, **kwargs)
         bound.apply_defaults()
         # Names of the module are read at the call, as in any function.
         around = {**self._function.__globals__, **self._surroundings, self.__name__: self}
         scope = {name: around[name] for name in self.program.captured if name in around}
-        return _run(self.program, bound.arguments, stream=None, scope=scope, **self._options)
+        settings = {name: value for name, value in self._options.items() if value is not None}
+        return Invocation(self.program, bound.arguments, scope, settings=settings)
+
+    def _run(self, *args: Any, **kwargs: Any) -> Result:
+        call = self.invocation(*args, **kwargs)
+        return _run(self.program, call.arguments, stream=None, scope=call.scope, **self._options)
+
+
+class _BoundQuery(Nestable):
+    """A query that is a method, with the object it belongs to."""
+
+    def __init__(self, function: QueryFunction, instance: object) -> None:
+        functools.update_wrapper(self, function)
+        self._function = function
+        self._instance = instance
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the query with the object as its first argument."""
+        return self._function(self._instance, *args, **kwargs)
+
+    def invocation(self, *args: Any, **kwargs: Any) -> Invocation:
+        """Return the query with its arguments, the object as the first."""
+        return self._function.invocation(self._instance, *args, **kwargs)
 
 
 @overload

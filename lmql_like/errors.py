@@ -54,15 +54,17 @@ CODES: dict[str, str] = {
     "Q020": "a statement that a query cannot contain",
     "Q051": "there is no clause 'scoring'",
     "Q052": "decorators of holes are not supported yet",
-    "Q053": "nested queries are not supported yet",
     "Q054": "roles are not supported yet",
     "Q055": "a hole's type is not supported yet",
     "Q056": "a distribution clause is about no hole and its values",
+    "Q057": "a query is not defined as it has to be",
     # Q1: names and scopes
     "Q101": "a hole is read before it is filled",
     "Q102": "a name has no value",
     "Q104": "a where-clause names an unknown hole",
     "Q106": "'import *' in a query",
+    "Q107": "an imported query file has no such name",
+    "Q108": "query files import each other",
     # Q2: constraints
     "Q201": "a condition cannot be enforced while a hole is filled",
     "Q202": "there is no such operator",
@@ -75,6 +77,7 @@ CODES: dict[str, str] = {
     "Q209": "a condition reads a hole that is filled later",
     "Q210": "tokens are counted in a condition over several holes",
     "Q211": "no text can fill a hole",
+    "Q212": "a condition needs a hole that the model writes",
     # Q3: decoders and clauses
     "Q301": "there is no such decoder",
     "Q303": "a decoder has no such parameter",
@@ -164,6 +167,9 @@ CODES: dict[str, str] = {
     "R105": "a condition reads a hole that is not filled",
     "R106": "a state is filled that waits for no hole",
     "R107": "text of the prompt is not valid Unicode",
+    "R108": "a hole is filled by something that is no query",
+    "R109": "queries nest without end",
+    "R110": "a nested query asks for another decoder, model or seed",
     # R2: decoders
     "R201": "there is no decoder of this name",
     "R202": "the decoder has no such parameter",

@@ -12,7 +12,10 @@ from typing import Any, TypeVar
 from lmql_like.language.embedded import span_of, syntax_error
 from lmql_like.source import Source, Span
 
-__all__ = ["AWAITED", "Code", "copied"]
+__all__ = ["AWAITED", "NESTED", "Code", "copied", "invocation"]
+
+NESTED = ".nested"
+"""The name of the function that makes an `Invocation` of a query and its arguments."""
 
 Tree = TypeVar("Tree", bound=ast.AST)
 
@@ -79,6 +82,16 @@ class Code:
     def is_coroutine(self) -> bool:
         """Whether running the code gives a coroutine, since it awaits something itself."""
         return bool(self.compiled.co_flags & inspect.CO_COROUTINE)
+
+
+def invocation(source: Source, call: ast.expr) -> Code:
+    """Return code for the `Invocation` of a query: `f` or `f(x)` -> `.nested(f, x)`."""
+    function, args, keywords = call, [], []
+    if isinstance(call, ast.Call):
+        function, args, keywords = call.func, call.args, call.keywords
+    name = ast.copy_location(ast.Name(NESTED, ast.Load()), call)
+    tree = ast.copy_location(ast.Call(name, [function, *args], keywords), call)
+    return Code.of(source, tree)
 
 
 def _place_of(source: Source, error: SyntaxError) -> Span | None:

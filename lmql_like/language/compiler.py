@@ -13,16 +13,23 @@ from lmql_like.language.constraints import Constraint, Given
 from lmql_like.language.decoders import DECODERS
 from lmql_like.language.embedded import span_of
 from lmql_like.language.holecalls import resolve_hole_calls
+from lmql_like.language.libraries import LibraryReader
 from lmql_like.language.lowering import lower
-from lmql_like.language.names import is_built_in, reads
-from lmql_like.language.nodes import Query
+from lmql_like.language.names import is_built_in, parameters_of, reads
+from lmql_like.language.nodes import LibraryImport, Query, QueryDefinition
 from lmql_like.language.parameters import Parameter, split_declarations
 from lmql_like.language.parser import parse_query
 from lmql_like.language.program import HoleCall, Program
 from lmql_like.language.satisfiability import check_satisfiable
-from lmql_like.language.scopes import Scopes, Use, resolve_scopes
+from lmql_like.language.scopes import (
+    Scopes,
+    Use,
+    names_bound_by,
+    resolve_scopes,
+    statements_in,
+)
 from lmql_like.language.typed_operands import check_typed_operands
-from lmql_like.source import Source
+from lmql_like.source import Source, Span
 
 __all__ = ["compile_query"]
 
@@ -53,27 +60,75 @@ def compile_query(
     source = Source(text, name, first_line)
     outside = frozenset(scope) | {parameter.name for parameter in parameters or ()}
     query, declared = _declare(parse_query(source, outside), parameters)
-    given = outside | {parameter.name for parameter in declared}
+    compiled, free, known = _compile(query, declared, outside)
+    if parameters is not None and free:
+        raise _unknown_name(source, free[0], known)
+    return replace(compiled, parameters=(*declared, *(Parameter(name) for name in _in_order(free))))
+
+
+def _compile(
+    query: Query, parameters: Sequence[Parameter], outside: frozenset[str]
+) -> tuple[Program, list[Use], frozenset[str]]:
+    """Return a program, the free names that no parameter gives, and all names it knows.
+
+    Args:
+        query: the program, declarations left out.
+        parameters: those it declares.
+        outside: names that have a value in the scope around it.
+    """
+    source = query.source
+    given = outside | {parameter.name for parameter in parameters}
     scopes = resolve_scopes(query, given)
     reader = ConditionReader(source, scopes.holes, scopes.known | given)
     hole_calls = resolve_hole_calls(query, reader, scopes.assigned)
     check_typed_operands(hole_calls.values(), scopes.assigned, source)
     operands = [name for call in hole_calls.values() for name in _names_in(call)]
     free = _free_names(scopes, operands, source, given)
-    if parameters is not None and free:
-        raise _unknown_name(source, free[0], scopes.bound | given)
+    definitions, inner_free = _compile_definitions(query, scopes.known | given)
+    free += [use for use in inner_free if use.name not in scopes.known | given]
     check_satisfiable(hole_calls.values(), source)
-    instructions, handlers = lower(query.statements, hole_calls, source)
-    return Program(
+    instructions, handlers, prologue = lower(query, hole_calls, definitions)
+    read = scopes.outer | {name.id for name in operands}
+    read |= {name for inner in definitions.values() for name in inner.captured}
+    own = {parameter.name for parameter in parameters}
+    compiled = Program(
         instructions=instructions,
         handlers=handlers,
-        parameters=(*declared, *(Parameter(name) for name in _in_order(free))),
-        captured=_captured(scopes, operands, frozenset(scope) - {p.name for p in declared}),
+        parameters=tuple(parameters),
+        captured=tuple(sorted(read & (outside - own))),
         holes=tuple(scopes.holes),
         decoder=query.decoder,
         model=query.model.name if query.model else None,
         source=source,
+        prologue=prologue,
+        defined=names_bound_by(query.statements[: query.prologue]),
     )
+    return compiled, free, scopes.bound | given
+
+
+def _compile_definitions(
+    query: Query, known: frozenset[str]
+) -> tuple[dict[Span, Program], list[Use]]:
+    """Return the queries that a program defines or imports, and the free names of the former.
+
+    A free name of a query is the program's, which may have it from its caller.
+    """
+    programs: dict[Span, Program] = {}
+    free: list[Use] = []
+    libraries = LibraryReader(lambda text, name: compile_query(text, name=name))
+    for statement in statements_in(query.statements):
+        if isinstance(statement, LibraryImport):
+            programs[statement.span] = libraries.read(statement, query.source)
+        if not isinstance(statement, QueryDefinition):
+            continue
+        names = parameters_of(statement.signature)
+        inner, unbound, _ = _compile(
+            statement.body, [Parameter(name) for name in names], known - frozenset(names)
+        )
+        captured = {*inner.captured, *(use.name for use in unbound)}
+        programs[statement.span] = replace(inner, captured=tuple(sorted(captured)))
+        free += unbound
+    return programs, free
 
 
 def _declare(query: Query, parameters: Sequence[Parameter] | None) -> tuple[Query, list[Parameter]]:
@@ -81,19 +136,12 @@ def _declare(query: Query, parameters: Sequence[Parameter] | None) -> tuple[Quer
     if parameters is not None:
         return query, list(parameters)
     declared, others = split_declarations(query)
-    return replace(query, statements=tuple(others)), declared
+    left = query.prologue - len(declared)
+    return replace(query, statements=tuple(others), prologue=left), declared
 
 
 def _in_order(uses: Sequence[Use]) -> list[str]:
     return list(dict.fromkeys(use.name for use in sorted(uses, key=lambda use: use.span.start)))
-
-
-def _captured(
-    scopes: Scopes, operands: Sequence[ast.Name], scope: frozenset[str]
-) -> tuple[str, ...]:
-    """Return the names of the outer scope that the program reads."""
-    read = scopes.outer | {name.id for name in operands}
-    return tuple(sorted(read & scope))
 
 
 def _free_names(

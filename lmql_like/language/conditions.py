@@ -38,6 +38,7 @@ from lmql_like.language.operators import (
     IsOneOf,
     Listing,
     Matches,
+    StopsAt,
     StopsBefore,
 )
 from lmql_like.language.program import Distributed
@@ -281,6 +282,18 @@ class ConditionReader:
         return self._test(test, hole, tree.args[0], span) or self.refuse.anything(tree)
 
     # What cannot be enforced
+
+    def check_whole(self, constraint: Constraint, hole: str) -> None:
+        """Raise where a condition on a hole can only be followed while a model writes it.
+
+        Raises:
+            QueryError: Q212 for counts of tokens and stop phrases.
+        """
+        for test in constraint.tests():
+            is_stop = isinstance(test, StopsAt | StopsBefore)
+            counts_tokens = isinstance(test, CountIs) and test.unit == "tokens"
+            if test.subject == hole and (is_stop or counts_tokens):
+                self.refuse.whole(test.span, hole)
 
     def _check_tokens(self, constraint: Constraint) -> None:
         """Raise where tokens are counted in a condition over several holes."""

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from lmql_like.errors import QueryError, did_you_mean
+from lmql_like.language.code import invocation
 from lmql_like.language.conditions import ConditionReader
 from lmql_like.language.constraints import Constraint, Test
 from lmql_like.language.nodes import DistributionClause, For, Hole, Prompt, Query, Text, While
@@ -55,7 +56,7 @@ def resolve_hole_calls(
             if isinstance(part, Hole):
                 follow = _follow(prompt.parts[i + 1 :])
                 call = _hole_call(part, [*here, *everywhere], follow, reader)
-                calls[part.span] = replace(call, distribution=asked.of(part.name))
+                calls[part.span] = _asked(call, asked.of(part.name), reader)
     for constraint in everywhere if in_order else ():
         _check_order(constraint, order, assigned, query.source)
     return calls
@@ -139,6 +140,11 @@ def _hole_call(
     hole: Hole, conjuncts: Iterable[Constraint], follow: str, reader: ConditionReader
 ) -> HoleCall:
     constraints = [c for c in conjuncts if not c.holes or hole.name in c.holes]
+    if hole.annotation is not None and hole.annotation.call is not None:
+        code = invocation(reader.source, hole.annotation.call)
+        for constraint in constraints:
+            reader.check_whole(constraint, hole.name)
+        return HoleCall(hole.name, "str", tuple(constraints), follow, hole.span, call=code)
     kind = next(
         (_VALUE_TYPES[type(c)] for c in constraints if type(c) in _VALUE_TYPES),
         "str",
@@ -147,6 +153,13 @@ def _hole_call(
         kind = hole.annotation.type or kind
         constraints = [*reader.read_annotation(hole.name, hole.annotation), *constraints]
     return HoleCall(hole.name, kind, tuple(constraints), follow, hole.span)
+
+
+def _asked(call: HoleCall, asked: Distributed | None, reader: ConditionReader) -> HoleCall:
+    """Return a hole with the values of a `distribution` clause about it."""
+    if asked is not None and call.call is not None:
+        reader.refuse.distribution(asked.span, f"a query fills the hole '{call.name}'")
+    return replace(call, distribution=asked)
 
 
 def _follow(parts: Sequence[object]) -> str:

@@ -36,8 +36,8 @@ def read_hole(source: Source, whole: Span, inner: Span, code: str) -> Hole:
         code: what stands there, of the same length.
 
     Raises:
-        QueryError: Q012 where it is no hole; Q052, Q053, Q055 where it is one of a kind
-            that is not supported yet.
+        QueryError: Q012 where it is no hole; Q052, Q055 where it is one of a kind that is
+            not supported yet.
     """
     text = source.text[: inner.start] + code + source.text[inner.end :]
     try:
@@ -75,7 +75,7 @@ def _terminals(lexemes: list[Lexeme]) -> Iterator[Terminal]:
 
 
 def _read_annotation(source: Source, value: ast.expr, span: Span) -> Annotation:
-    """Return what an annotation means: a type or a pattern."""
+    """Return what an annotation means: a type, a pattern or a nested query."""
     if isinstance(value, ast.Constant) and isinstance(value.value, str):
         return Annotation(None, value.value, span)
     if isinstance(value, ast.Name) and value.id in HOLE_TYPES:
@@ -83,14 +83,7 @@ def _read_annotation(source: Source, value: ast.expr, span: Span) -> Annotation:
     if isinstance(value, ast.Call) or (
         isinstance(value, ast.Name | ast.Attribute) and not _names_type(value)
     ):
-        raise QueryError(
-            "Q053",
-            "nested queries are not supported yet",
-            source=source,
-            span=span,
-            label=f"expected {', '.join(HOLE_TYPES)} or a pattern",
-            help="write the nested query's prompt strings here, or run it by itself",
-        )
+        return Annotation(None, None, span, value)
     raise QueryError(
         "Q055",
         f"holes of the type '{' '.join(source.slice(span).split())}' are not supported yet",

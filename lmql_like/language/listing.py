@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
@@ -40,6 +41,7 @@ def _instruction(step: Instruction) -> str:
     word = type(step).__name__.lower()
     own = [f.name for f in fields(step) if f.name not in ("span", "handler", "handling")]
     words = [word, *(_operand(name, getattr(step, name)) for name in own)]
+    words = [text for text in words if text != "{}"]
     around = [(name, getattr(step, name)) for name in ("handler", "handling")]
     return " ".join(
         [*words, *(f"[{name} {number}]" for name, number in around if number is not None)]
@@ -53,10 +55,13 @@ def _code(code: Code) -> str:
 def _operand(name: str, value: Any) -> str:
     if isinstance(value, Code):
         return _code(value)
+    if isinstance(value, Program):
+        return "\n" + textwrap.indent(list_program(value), " " * 6)
     if isinstance(value, HoleCall):
         demands = " and ".join(sorted(_demands(value)))
+        kind = value.type if value.call is None else _code(value.call)
         ends = f" before {value.follow!r}" if value.follow else ""
-        return f"[{value.name}: {value.type}]{f' where {demands}' if demands else ''}{ends}"
+        return f"[{value.name}: {kind}]{f' where {demands}' if demands else ''}{ends}"
     if name == "parts":
         return " ".join(_piece(part) for part in value)
     if name in ("target", "targets"):

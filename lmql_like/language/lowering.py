@@ -20,7 +20,7 @@ from typing import Any
 
 from lmql_like.language import nodes, program
 from lmql_like.language.code import Code
-from lmql_like.language.program import Handler, HoleCall, Inset, Instruction
+from lmql_like.language.program import Handler, HoleCall, Inset, Instruction, Program
 from lmql_like.source import Source, Span
 
 __all__ = ["CASE", "ITEM", "lower"]
@@ -49,28 +49,36 @@ class _Cleanup:
 
 
 def lower(
-    statements: Sequence[nodes.Statement],
+    query: nodes.Query,
     hole_calls: Mapping[Span, HoleCall],
-    source: Source,
-) -> tuple[tuple[Instruction, ...], tuple[Handler, ...]]:
-    """Return the instructions of some statements, and the handlers they refer to.
+    definitions: Mapping[Span, Program],
+) -> tuple[tuple[Instruction, ...], tuple[Handler, ...], int]:
+    """Return the instructions of a program, their handlers, and how many are its prologue's.
 
     Args:
-        statements: the program's statements.
+        query: the program.
         hole_calls: what each occurrence of a hole means, by its place.
-        source: the program.
+        definitions: the queries that it defines or imports, by their places.
     """
-    lowering = _Lowering(hole_calls, source)
-    lowering.block(statements)
-    return tuple(lowering.instructions), tuple(lowering.handlers)
+    lowering = _Lowering(hole_calls, query.source, definitions)
+    lowering.block(query.statements[: query.prologue])
+    prologue = len(lowering.instructions)
+    lowering.block(query.statements[query.prologue :])
+    return tuple(lowering.instructions), tuple(lowering.handlers), prologue
 
 
 class _Lowering:
     """Emits instructions; jumps forward are aimed when their target is known."""
 
-    def __init__(self, hole_calls: Mapping[Span, HoleCall], source: Source) -> None:
+    def __init__(
+        self,
+        hole_calls: Mapping[Span, HoleCall],
+        source: Source,
+        definitions: Mapping[Span, Program],
+    ) -> None:
         self.hole_calls = hole_calls
         self.source = source
+        self.definitions = definitions
         self.instructions: list[Instruction] = []
         self.handlers: list[Handler] = []
         self._slots = 0
@@ -156,6 +164,18 @@ class _Lowering:
     @_lower.register
     def _(self, statement: nodes.Python) -> None:
         self._emit(program.Run(statement.span, self._code(statement.tree, statement.span)))
+
+    @_lower.register
+    def _(self, statement: nodes.QueryDefinition) -> None:
+        code = self._code(statement.signature, statement.span)
+        inner = self.definitions[statement.span]
+        define = program.Define(statement.span, statement.name, code, inner, statement.options)
+        self._emit(define)
+
+    @_lower.register
+    def _(self, statement: nodes.LibraryImport) -> None:
+        library = self.definitions[statement.span]
+        self._emit(program.ImportQueries(statement.span, library, statement.names))
 
     @_lower.register
     def _(self, statement: nodes.Prompt) -> None:

@@ -7,7 +7,7 @@ import builtins
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-__all__ = ["QUERY_FUNCTIONS", "NameUses", "collect_names", "is_built_in", "reads"]
+__all__ = ["QUERY_FUNCTIONS", "NameUses", "collect_names", "is_built_in", "parameters_of", "reads"]
 
 QUERY_FUNCTIONS = frozenset(("score",))
 """Functions that every query has; elsewhere than in a call the name is any name."""
@@ -49,6 +49,13 @@ def reads(tree: ast.AST) -> list[ast.Name]:
         elif node.id not in bound:
             found.append(node)
     return [*found, *uses.later]
+
+
+def parameters_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    """Return the names of a function's parameters, in order."""
+    args = function.args
+    every = [*args.posonlyargs, *args.args, args.vararg, *args.kwonlyargs, args.kwarg]
+    return [arg.arg for arg in every if arg is not None]
 
 
 def is_built_in(name: ast.Name) -> bool:

@@ -2,6 +2,7 @@
 
     Query        statements, decoder, model, where
     Statement    Prompt | Python | If | While | For | Try | With | Match | Return | Jump
+                 | QueryDefinition | LibraryImport
     Part         Text | Interpolation | Hole                (what a prompt string is made of)
 
 Embedded Python stays a tree of Python's own (`ast`), with the file's lines and columns.
@@ -12,8 +13,10 @@ A compound statement without prompt strings, `return` or a jump out of it is one
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from lmql_like.language.decoders import DecoderClause
 from lmql_like.source import Source, Span
@@ -27,12 +30,14 @@ __all__ = [
     "If",
     "Interpolation",
     "Jump",
+    "LibraryImport",
     "Match",
     "ModelClause",
     "Part",
     "Prompt",
     "Python",
     "Query",
+    "QueryDefinition",
     "Return",
     "Statement",
     "Text",
@@ -63,11 +68,15 @@ class Interpolation:
 
 @dataclass(frozen=True)
 class Annotation:
-    """What stands behind a hole's colon: a type's name, or a pattern."""
+    """What stands behind a hole's colon: a type's name, a pattern, or a nested query.
+
+    `call` is the query by itself, or a call of it.
+    """
 
     type: str | None
     pattern: str | None
     span: Span
+    call: ast.expr | None = None
 
 
 @dataclass(frozen=True)
@@ -220,7 +229,55 @@ class Jump:
     span: Span
 
 
-Statement = Prompt | Python | If | While | For | Try | With | Match | Return | Jump
+@dataclass(frozen=True)
+class QueryDefinition:
+    """`@query` above a `def` whose body is a query.
+
+    Attributes:
+        name: of the function.
+        signature: the function without decorators and body.
+        options: the keywords of `@query(...)`.
+        body: the query; its own decoder, model and `where` only where it is written as a
+            docstring.
+        span: the `def` line.
+    """
+
+    name: str
+    signature: ast.FunctionDef | ast.AsyncFunctionDef
+    options: Mapping[str, Any]
+    body: Query
+    span: Span
+
+
+@dataclass(frozen=True)
+class LibraryImport:
+    """`import` of another query file.
+
+    Attributes:
+        path: the file.
+        names: (name in the file, name here); the first is None for the file itself.
+        span: the statement.
+    """
+
+    path: Path
+    names: tuple[tuple[str | None, str], ...]
+    span: Span
+
+
+Statement = (
+    Prompt
+    | Python
+    | If
+    | While
+    | For
+    | Try
+    | With
+    | Match
+    | Return
+    | Jump
+    | QueryDefinition
+    | LibraryImport
+)
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
+from functools import partial
 
 from lark import Token, Tree, UnexpectedInput, UnexpectedToken
 
 from lmql_like.errors import QueryError, did_you_mean
 from lmql_like.language.clauses import Clauses, read_clauses
+from lmql_like.language.definitions import DefinitionReader
 from lmql_like.language.embedded import parse_body
 from lmql_like.language.grammar_files import parse_terminals
 from lmql_like.language.layout import lay_out
@@ -49,7 +51,8 @@ def parse_query(source: Source, bound: frozenset[str] = frozenset()) -> Query:
     clauses = read_clauses(source, _parse_layout(source, lay_out(lines, source, names)))
     statements, prologue = _open_decoder(clauses, parse_body(source, clauses.python_text))
     strings = [lexeme for lexeme in lexemes if lexeme.kind is Kind.STRING]
-    reader = StatementReader(source, strings, clauses.of_prompts)
+    definitions = DefinitionReader(source, partial(parse_query, bound=bound))
+    reader = StatementReader(source, strings, clauses.of_prompts, definitions)
     nodes = reader.read_block(statements)
     before = len(reader.read_block(statements[:prologue]))
     return Query(

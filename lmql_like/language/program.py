@@ -10,7 +10,9 @@ exception, live in numbered *slots* of the program state.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from lmql_like.language.code import Code
 from lmql_like.language.constraints import Constraint
@@ -25,11 +27,13 @@ __all__ = [
     "Assign",
     "Branch",
     "Catch",
+    "Define",
     "Distributed",
     "Enter",
     "Goto",
     "Handler",
     "HoleCall",
+    "ImportQueries",
     "Inset",
     "Instruction",
     "Iterate",
@@ -83,6 +87,7 @@ class HoleCall:
         follow: the literal text right behind it in the same prompt string.
         span: its brackets.
         distribution: the values of a `distribution` clause about it, if there is one.
+        call: gives the `Invocation` of the query that fills it; None where the model does.
     """
 
     name: str
@@ -91,6 +96,7 @@ class HoleCall:
     follow: str
     span: Span
     distribution: Distributed | None = None
+    call: Code | None = None
 
 
 @dataclass(frozen=True)
@@ -252,6 +258,30 @@ class Select(Instruction):
 
 
 @dataclass(frozen=True)
+class Define(Instruction):
+    """Give a query of the program's own its name.
+
+    `signature` defines a function of that name, with the query's parameters and defaults.
+    """
+
+    name: str
+    signature: Code
+    program: Program
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ImportQueries(Instruction):
+    """Give names to what another query file defines, or to the file as a query.
+
+    `names` are (name in the file, name here); the first is None for the file itself.
+    """
+
+    program: Program
+    names: tuple[tuple[str | None, str], ...]
+
+
+@dataclass(frozen=True)
 class Return(Instruction):
     """End the program with the value in `slot`, or with None."""
 
@@ -271,6 +301,8 @@ class Program:
         decoder: its decoder clause, if it has one.
         model: the name its `from` clause gives, if it has one.
         source: its text.
+        prologue: how many of its first instructions a file that imports it runs.
+        defined: names that these instructions give values to.
     """
 
     instructions: tuple[Instruction, ...]
@@ -281,3 +313,10 @@ class Program:
     decoder: DecoderClause | None
     model: str | None
     source: Source
+    prologue: int = 0
+    defined: frozenset[str] = frozenset()
+
+    @property
+    def returns_value(self) -> bool:
+        """Whether some `return` of it gives a value."""
+        return any(isinstance(i, Return) and i.slot is not None for i in self.instructions)

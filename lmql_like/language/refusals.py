@@ -62,6 +62,17 @@ class Refusal:
             help="join it to the rest of the where-clause with 'and', or count characters with len",
         )
 
+    def whole(self, place: Span, hole: str) -> NoReturn:
+        """Raise for a condition on a text that is there before it can be followed."""
+        raise QueryError(
+            "Q212",
+            f"this condition follows '{hole}' while a model writes it",
+            source=self.source,
+            span=place,
+            label=f"the text of '{hole}' comes as a whole",
+            help="put it on a hole of the query that gives the text",
+        )
+
     def anything(self, tree: ast.expr, hint: str = "") -> NoReturn:
         """Raise for a condition that no operator is about."""
         holes = sorted(name.id for name in reads(tree) if name.id in self.holes)

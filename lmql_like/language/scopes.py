@@ -20,10 +20,12 @@ from lmql_like.language.nodes import (
     Hole,
     If,
     Interpolation,
+    LibraryImport,
     Match,
     Prompt,
     Python,
     Query,
+    QueryDefinition,
     Return,
     Statement,
     Text,
@@ -37,6 +39,7 @@ __all__ = [
     "Scopes",
     "Use",
     "blocks_of",
+    "names_bound_by",
     "prompts_of",
     "resolve_scopes",
     "statements_in",
@@ -157,6 +160,10 @@ class _ScopeResolver:
             self._python(statement.tree)
         elif isinstance(statement, Return):
             self._python(statement.value)
+        elif isinstance(statement, QueryDefinition):
+            self._python(statement.signature)
+        elif isinstance(statement, LibraryImport):
+            self.bound |= {name for _, name in statement.names}
         elif isinstance(statement, While | For):
             self._loop(statement)
         elif isinstance(statement, Match):
@@ -201,6 +208,8 @@ class _ScopeResolver:
 
     def _part(self, part: Text | Interpolation | Hole) -> None:
         if isinstance(part, Hole):
+            if part.annotation is not None:
+                self._python(part.annotation.call)
             self.bound.add(part.name)
         elif isinstance(part, Interpolation):
             self._python(part.expression)
@@ -242,6 +251,11 @@ class _ScopeResolver:
         )
 
 
+def names_bound_by(statements: Iterable[Statement]) -> frozenset[str]:
+    """Return every name that some statements may give a value to, holes left out."""
+    return frozenset(_bound_inside(statements, with_holes=False))
+
+
 def _bound_inside(statements: Iterable[Statement], *, with_holes: bool = True) -> set[str]:
     """Return every name that some statements may bind."""
     names: set[str] = set()
@@ -249,6 +263,8 @@ def _bound_inside(statements: Iterable[Statement], *, with_holes: bool = True) -
         if isinstance(statement, Prompt):
             names |= {hole.name for hole in statement.holes} if with_holes else set()
             continue
+        if isinstance(statement, LibraryImport):
+            names |= {name for _, name in statement.names}
         if isinstance(statement, Try):
             names |= {handler.name for handler in statement.handlers if handler.name}
         names |= collect_names(_trees_of(statement)).bound
@@ -264,6 +280,8 @@ def _trees_of(statement: Statement) -> Iterator[ast.AST]:
         yield statement.test
     elif isinstance(statement, For):
         yield from (statement.iterable, statement.target)
+    elif isinstance(statement, QueryDefinition):
+        yield statement.signature
     elif isinstance(statement, With):
         yield statement.manager
         if statement.target is not None:

@@ -7,8 +7,10 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 
 from lmql_like.errors import QueryError
+from lmql_like.language.definitions import DefinitionReader, is_query_definition
 from lmql_like.language.embedded import span_of
 from lmql_like.language.lexemes import Lexeme
+from lmql_like.language.libraries import read_library_imports
 from lmql_like.language.nodes import (
     DistributionClause,
     Except,
@@ -16,6 +18,7 @@ from lmql_like.language.nodes import (
     If,
     Interpolation,
     Jump,
+    LibraryImport,
     Match,
     Prompt,
     Python,
@@ -52,8 +55,8 @@ class StatementReader:
     Args:
         source: the program.
         strings: its string lexemes, in order.
-        clauses: the `where` and `distribution` clauses of each prompt string, by its first
-            literal's offset.
+        clauses: the clauses behind each prompt string, by its first literal's offset.
+        definitions: reads the queries that it defines.
     """
 
     def __init__(
@@ -61,10 +64,12 @@ class StatementReader:
         source: Source,
         strings: Sequence[Lexeme],
         clauses: Mapping[int, Sequence[WhereClause | DistributionClause]],
+        definitions: DefinitionReader,
     ) -> None:
         self.source = source
         self.strings = strings
         self.clauses = clauses
+        self.definitions = definitions
         self._starts = [lexeme.span.start for lexeme in strings]
         self._loops = 0
 
@@ -74,6 +79,16 @@ class StatementReader:
 
     def _read(self, stmt: ast.stmt) -> Iterator[Statement]:
         if isinstance(stmt, ast.Pass):
+            return
+        if is_query_definition(stmt):
+            yield self.definitions.read(stmt, self)
+            return
+        if libraries := read_library_imports(stmt, self.source, self._span(stmt)):
+            for found in libraries:
+                if isinstance(found, LibraryImport):
+                    yield found
+                else:
+                    yield Python(found, self._span(found))
             return
         if isinstance(stmt, ast.Expr) and self._is_string(stmt.value):
             yield self._read_prompt(stmt.value)
@@ -109,15 +124,22 @@ class StatementReader:
     def _foreign_string(self, value: ast.expr, letter: str, message: str, hint: str) -> QueryError:
         """Return the error for a literal with a prefix that no prompt string has."""
         literals = [
-            x for x in self._literals(value) if letter in x.text.lower().split(x.text[-1])[0]
+            x for x in self.literals(value) if letter in x.text.lower().split(x.text[-1])[0]
         ]
-        start = (literals or self._literals(value))[0].span.start
+        start = (literals or self.literals(value))[0].span.start
         code = {"f": "Q014", "b": "Q015"}[letter]
         span, label = Span(start, start + 1), f"the {letter}"
         return QueryError(code, message, source=self.source, span=span, label=label, help=hint)
 
+    def read_body(self, statements: Sequence[ast.stmt]) -> tuple[Statement, ...]:
+        """Return the nodes of the body of a query that the program defines."""
+        outer, self._loops = self._loops, 0
+        body = self.read_block(statements)
+        self._loops = outer
+        return body
+
     def _read_prompt(self, value: ast.expr) -> Prompt:
-        literals = self._literals(value)
+        literals = self.literals(value)
         span = literals[0].span.to(literals[-1].span)
         clauses = self.clauses.get(literals[0].span.start, ())
         parts = read_template(self.source, literals)
@@ -128,7 +150,7 @@ class StatementReader:
         others = tuple(clause for clause in clauses if isinstance(clause, DistributionClause))
         return Prompt(parts, where, span, others)
 
-    def _literals(self, node: ast.AST) -> Sequence[Lexeme]:
+    def literals(self, node: ast.AST) -> Sequence[Lexeme]:
         """Return the string lexemes of a node."""
         span = span_of(self.source, node)
         first, last = bisect_left(self._starts, span.start), bisect_left(self._starts, span.end)
@@ -222,7 +244,7 @@ class StatementReader:
         docstrings = {_docstring_of(node) for node in ast.walk(stmt)}
         for node in ast.walk(stmt):
             for lost in _lost_strings(node):
-                for literal in self._literals(lost):
+                for literal in self.literals(lost):
                     self._check_lost(literal, is_docstring=lost in docstrings)
 
     def _check_lost(self, literal: Lexeme, *, is_docstring: bool) -> None:
@@ -281,6 +303,8 @@ def _is_plain(stmt: ast.stmt) -> bool:
 
 
 def _concerns_query(node: ast.AST, *, in_loop: bool) -> bool:
+    if is_query_definition(node):
+        return True
     if isinstance(node, _SCOPES):
         return False
     if isinstance(node, ast.Return):

@@ -14,11 +14,11 @@ from typing import Any
 from lmql_like.grammars.formulas import And, StopsBefore
 from lmql_like.grammars.masker import MaskerState
 from lmql_like.runtime.coverage import Coverage
-from lmql_like.runtime.interpreter import Done, Fill, Hole
+from lmql_like.runtime.interpreter import Hole, Step
 from lmql_like.runtime.masking import Recognizer
 from lmql_like.runtime.trace import Moment
 
-__all__ = ["Hypothesis", "OpenHole", "Segment", "Status", "incomplete_tail"]
+__all__ = ["Hypothesis", "Mark", "OpenHole", "Segment", "Status", "incomplete_tail"]
 
 Status = str  # "complete" | "truncated" | "dead-end"
 
@@ -29,6 +29,17 @@ class Segment:
 
     data: bytes
     hole: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What a hypothesis had where a query began whose text may have to go again."""
+
+    n_ids: int
+    n_segments: int
+    n_spans: int
+    n_prompt: int
+    n_ends: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +98,10 @@ class Hypothesis:
         spans: indices into `ids` of each closed hole's tokens, first and behind the last.
         covered: coverage of the closed holes.
         note: its search's own; it travels with the hypothesis to its children.
+        marks: where each nested query that is not done began, if its text may have to go.
     """
 
-    step: Fill | Done
+    step: Step
     ids: tuple[int, ...] = ()
     n_fed: int = 0
     unscored: tuple[int, ...] = ()
@@ -109,6 +121,7 @@ class Hypothesis:
     spans: tuple[tuple[int, int], ...] = ()
     covered: int = 0
     note: Any = None
+    marks: tuple[Mark, ...] = ()
 
     @property
     def needs_choice(self) -> bool:

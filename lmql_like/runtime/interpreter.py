@@ -7,13 +7,13 @@
     step.value, step.state.variables
 
 `fill` does not change the state it goes on from, so a search may fill one hole in many
-ways. The interpreter has one namespace that the program's functions see as their
-globals; it holds the names of the state that runs.
+ways. The interpreter has one namespace for each depth of nested queries, which a
+program's functions see as their globals; it holds the names of the state that runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -23,11 +23,13 @@ from lmql_like.language.program import Ask, HoleCall, Program
 from lmql_like.runtime.awaiter import Awaiter
 from lmql_like.runtime.distributions import Distribution
 from lmql_like.runtime.environment import Environment
-from lmql_like.runtime.program_state import Copier, ProgramState
-from lmql_like.runtime.steps import Done, Fill, Hole, Step
+from lmql_like.runtime.nesting import DefinedQuery
+from lmql_like.runtime.program_state import Copier, ProgramState, objects_in
+from lmql_like.runtime.steps import DeadEnd, Done, Fill, Hole, Step
 from lmql_like.runtime.stretch import Stretch
+from lmql_like.source import Source
 
-__all__ = ["Done", "Fill", "Hole", "Interpreter", "Step"]
+__all__ = ["DeadEnd", "Done", "Fill", "Hole", "Interpreter", "Step"]
 
 
 class Interpreter:
@@ -56,9 +58,10 @@ class Interpreter:
         self.program = program
         self.max_instructions = max_instructions
         self._scope = scope or {}
-        self._namespace: dict[str, Any] = {} if namespace is None else namespace
+        self._namespaces: list[dict[str, Any]] = [{} if namespace is None else namespace]
         self._awaiter = Awaiter()
         self.environment = Environment()
+        self.environment.load = self._load_library
 
     def start(
         self, arguments: Mapping[str, Any] | None = None, after: ProgramState | None = None
@@ -78,14 +81,14 @@ class Interpreter:
         """
         values = bind_arguments(self.program.parameters, arguments or {})
         outer = {name: self._scope[name] for name in self.program.captured if name in self._scope}
-        given = tuple(_objects_in([*outer.values(), *values.values()]))
+        given = tuple(objects_in([*outer.values(), *values.values()]))
         if after is None:
             names = Copier(given).copy(outer | values)
-            return self._run(ProgramState(names=names, shared=given))
+            return self._run(ProgramState(names=names, shared=given, program=self.program))
         shared = (*after.shared, *given)
         names = Copier(shared).copy({**after.names, **outer, **values})
         state = replace(after, names=names, shared=shared, counter=0, slots={}, pending=())
-        return self._run(state)
+        return self._run(replace(state, program=self.program))
 
     def fill(self, state: ProgramState, raw: str, distribution: Distribution | None = None) -> Step:
         """Give the hole that a state waits for its text, and run to the next one.
@@ -99,21 +102,21 @@ class Interpreter:
             RunError: where the author's code raises, or the text has no value of the
                 hole's type.
         """
-        instructions = self.program.instructions
+        program = state.program or self.program
+        instructions = program.instructions
         step = instructions[state.counter] if state.counter < len(instructions) else None
         if not isinstance(step, Ask):
             raise RunError("R106", "the program is done and waits for no hole")
         hole = step.hole
-        value = self._value(hole, raw)
-        copier = Copier(state.shared)
+        value = self._value(hole, raw, program.source)
+        copied = state.copied(Copier(state.shared))
         return self._run(
             replace(
-                state,
+                copied,
                 variables={**_without(state.variables, hole.name), hole.name: value},
                 texts={**state.texts, hole.name: raw},
                 distributions=_noted(state.distributions, hole.name, distribution),
-                names={**copier.copy(dict(state.names)), hole.name: value},
-                slots=copier.copy(dict(state.slots)),
+                names={**copied.names, hole.name: value},
                 prompt=state.prompt + raw,
                 counter=state.counter + 1,
             )
@@ -123,14 +126,35 @@ class Interpreter:
         stretch = Stretch(
             self.program,
             state,
-            self._namespace,
+            self._namespaces,
             self._awaiter,
             self.environment,
             self.max_instructions,
         )
         return stretch.go()
 
-    def _value(self, hole: HoleCall, raw: str) -> Any:
+    def _load_library(self, program: Program) -> Mapping[str, Any]:
+        """Run what a query file begins with; return its names, which its functions see too."""
+        prologue = replace(program, instructions=program.instructions[: program.prologue])
+        namespaces: list[dict[str, Any]] = []
+        state = ProgramState(program=prologue)
+        with self.environment.kept():
+            Stretch(
+                prologue,
+                state,
+                namespaces,
+                self._awaiter,
+                self.environment,
+                self.max_instructions,
+            ).go()
+        names = namespaces[0]
+        for name, value in names.items():
+            if isinstance(value, DefinedQuery) and value.owner is prologue:
+                names[name] = replace(value, home=names)
+        return names
+
+    @staticmethod
+    def _value(hole: HoleCall, raw: str, source: Source) -> Any:
         """Return a hole's text as a value of the hole's type."""
         try:
             if hole.type == "bool":
@@ -140,7 +164,7 @@ class Interpreter:
             raise RunError(
                 "R103",
                 f"the text {raw!r} of hole '{hole.name}' is no {hole.type}",
-                source=self.program.source,
+                source=source,
                 span=hole.span,
                 help="was the hole cut off by a token limit?",
             ) from None
@@ -154,20 +178,3 @@ def _noted(
 
 def _without(values: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key != name}
-
-
-def _objects_in(values: list[Any]) -> Iterator[Any]:
-    """Yield the objects that are no containers, among values and inside containers."""
-    seen: set[int] = set()
-    todo = list(values)
-    while todo:
-        value = todo.pop()
-        if id(value) in seen or isinstance(value, str | int | float | bytes | None):
-            continue
-        seen.add(id(value))
-        if type(value) in (list, tuple, set):
-            todo += value
-        elif type(value) is dict:
-            todo += [*value.keys(), *value.values()]
-        else:
-            yield value

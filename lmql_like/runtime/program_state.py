@@ -15,13 +15,22 @@ import types
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lmql_like.language.constraints import Constraint
+from lmql_like.language.program import Program
 from lmql_like.runtime.distributions import Distribution
 
-__all__ = ["Copier", "Manager", "Position", "ProgramState", "begin_iteration"]
+__all__ = [
+    "Copier",
+    "Frame",
+    "Manager",
+    "Position",
+    "ProgramState",
+    "begin_iteration",
+    "objects_in",
+]
 
 _ATOMS = (
     str,
@@ -47,8 +56,32 @@ _PLAIN = frozenset((str, bytes, int, float, bool, type(None)))
 
 
 @dataclass(frozen=True)
+class Frame:
+    """A program that waits for a query which it nested.
+
+    Attributes:
+        program: what runs.
+        variables, names, texts, counter, slots, pending: as of `ProgramState`; the
+            counter is that of the hole which the query fills.
+        start: length of the prompt's text where the query began.
+    """
+
+    program: Program
+    variables: Mapping[str, Any]
+    names: Mapping[str, Any]
+    texts: Mapping[str, str]
+    counter: int
+    slots: Mapping[int, Any]
+    pending: tuple[Constraint, ...]
+    start: int
+
+
+@dataclass(frozen=True)
 class ProgramState:
     """A program between two instructions: it waits for a hole, or it is done.
+
+    Where queries are nested, all but `prompt`, `shared`, `distributions` and `callers`
+    is that of the innermost one.
 
     Attributes:
         variables: the values of the holes, in the order they were filled.
@@ -60,6 +93,8 @@ class ProgramState:
         pending: constraints that wait for a hole that was not filled yet.
         shared: objects that are not copied, since the caller gave them.
         distributions: what was found over the values of holes.
+        program: what runs; None where nothing is nested.
+        callers: the programs that wait for a nested query, the outermost first.
     """
 
     variables: Mapping[str, Any] = field(default_factory=dict)
@@ -71,6 +106,26 @@ class ProgramState:
     pending: tuple[Constraint, ...] = ()
     shared: tuple[Any, ...] = ()
     distributions: Mapping[str, Distribution] = field(default_factory=dict)
+    program: Program | None = None
+    callers: tuple[Frame, ...] = ()
+
+    @property
+    def own_variables(self) -> Mapping[str, Any]:
+        """The values of the outermost program's holes."""
+        return self.callers[0].variables if self.callers else self.variables
+
+    def copied(self, copier: Copier) -> ProgramState:
+        """Return the same with values that can be changed."""
+        callers = tuple(
+            replace(f, names=copier.copy(dict(f.names)), slots=copier.copy(dict(f.slots)))
+            for f in self.callers
+        )
+        return replace(
+            self,
+            names=copier.copy(dict(self.names)),
+            slots=copier.copy(dict(self.slots)),
+            callers=callers,
+        )
 
 
 class Copier:
@@ -158,6 +213,23 @@ class Copier:
         self._alive.append(trial)
         self._memo.update(trial)
         return self._remember(value, copied)
+
+
+def objects_in(values: list[Any]) -> Iterator[Any]:
+    """Yield the objects that are no containers, among values and inside containers."""
+    seen: set[int] = set()
+    todo = list(values)
+    while todo:
+        value = todo.pop()
+        if id(value) in seen or isinstance(value, str | int | float | bytes | None):
+            continue
+        seen.add(id(value))
+        if type(value) in (list, tuple, set):
+            todo += value
+        elif type(value) is dict:
+            todo += [*value.keys(), *value.values()]
+        else:
+            yield value
 
 
 class _Trial(dict[int, Any]):

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
 from lmql_like.errors import LmqlLikeError
+from lmql_like.language.decoders import DecoderClause
 from lmql_like.language.program import Program
 from lmql_like.runtime.engine import Engine, Group
 from lmql_like.runtime.hypotheses import Hypothesis
 from lmql_like.runtime.interpreter import Done, Interpreter
 from lmql_like.runtime.masking import MaskTable
 from lmql_like.runtime.model import LanguageModel
+from lmql_like.runtime.nesting import Invocation
 from lmql_like.runtime.results import Result, ResultStatus, Usage
 from lmql_like.runtime.search.decoders import DecoderSpec, make_decoder, parse_decoder
 from lmql_like.runtime.stepper import Stepper
@@ -156,6 +159,9 @@ class Run:
         seed = secrets.randbits(63) if seed is None else seed
         stepper = Stepper(interpreter, model, self._masks, max_len=decoder.max_len, source=source)
         self._scorer = stepper.scorer
+        self._seed = seed
+        interpreter.environment.fits = self._fits
+        interpreter.environment.run_query = self._run_query
         self._groups = [
             Group(first_index + n, search, partial(stepper.start, values, search.ranks, after))
             for n, values in enumerate(inputs)
@@ -206,11 +212,33 @@ class Run:
                 results.append(self._failure(group.input_index, group.error))
         return results
 
+    def _fits(self, name: str, value: Any) -> bool:
+        """Tell whether a nested query's own setting is that of the run."""
+        if name == "model":
+            return value is self._model or value == self._model.name
+        if name == "seed":
+            return bool(value == self._seed)
+        return _decoder_of(value) == self._decoder
+
+    def _run_query(self, invocation: Invocation) -> Result:
+        """Run a query that a program calls as a function."""
+        settings = invocation.settings
+        seed = settings.get("seed")
+        best, *others = run_program(
+            invocation.program,
+            invocation.arguments,
+            model=self._model,
+            decoder=settings.get("decoder"),
+            seed=self._seed if seed is None else seed,
+            scope=invocation.scope,
+        )
+        return replace(best, others=tuple(others))
+
     def _result(self, input_index: int, hypothesis: Hypothesis) -> Result:
         step = hypothesis.step
         return Result(
             text=hypothesis.text,
-            variables=dict(step.state.variables),
+            variables=dict(step.state.own_variables),
             value=step.value if isinstance(step, Done) else None,
             logprob=hypothesis.logprob,
             status=cast("ResultStatus", hypothesis.status),
@@ -220,7 +248,7 @@ class Run:
             segments=hypothesis.all_segments,
             token_ids=hypothesis.ids,
             trace=Trace(self._recorder.record, hypothesis.trace) if self._recorder else None,
-            distributions=dict(getattr(step.state, "distributions", {})),
+            distributions=dict(step.state.distributions),
         )
 
     def _failure(self, input_index: int, error: LmqlLikeError) -> Result:
@@ -264,6 +292,14 @@ def _chosen_decoder(program: Program, given: DecoderSpec | str | None) -> Decode
         return make_decoder(clause.name, **clause.arguments)
     except LmqlLikeError as error:
         raise error.located(program.source, clause.span) from None
+
+
+def _decoder_of(value: DecoderSpec | DecoderClause | str) -> DecoderSpec:
+    if isinstance(value, DecoderSpec):
+        return value
+    if isinstance(value, DecoderClause):
+        return make_decoder(value.name, **value.arguments)
+    return parse_decoder(value)
 
 
 def _by_lane(group: Group) -> dict[int, list[Hypothesis]]:

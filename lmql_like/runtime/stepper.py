@@ -24,7 +24,7 @@ Rules of a hole:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -34,12 +34,14 @@ from lmql_like.errors import GrammarError, ModelError, RunError
 from lmql_like.runtime.coverage import Coverage, CoverageTracker, goals_of
 from lmql_like.runtime.distributions import Distribution
 from lmql_like.runtime.hypotheses import Hypothesis, OpenHole, Segment, incomplete_tail
-from lmql_like.runtime.interpreter import Done, Fill, Hole, Interpreter
+from lmql_like.runtime.interpreter import DeadEnd, Done, Fill, Hole, Interpreter
 from lmql_like.runtime.masking import MaskRow, MaskTable, Recognizer, recognizer_for
 from lmql_like.runtime.model import LanguageModel
 from lmql_like.runtime.options import ScoredOptions, score_options
+from lmql_like.runtime.program_state import ProgramState
+from lmql_like.runtime.prompt_writer import PromptWriter
 from lmql_like.runtime.scoring import Scorer
-from lmql_like.runtime.steps import Options
+from lmql_like.runtime.steps import Edit, Options, edits_of, preceded
 from lmql_like.runtime.token_index import TokenIndex, token_index
 from lmql_like.source import Source
 
@@ -76,6 +78,7 @@ class Stepper:
         self._index: TokenIndex | None = None
         self._starts: dict[str, list[int]] = {}
         self.scorer = Scorer(model)
+        self._writer = PromptWriter(model)
         self._trackers: dict[Recognizer, CoverageTracker | None] = {}
 
     def start(
@@ -89,19 +92,22 @@ class Stepper:
             after: a hypothesis that completed another program, to go on behind.
         """
         if after is None:
-            with self._attended(()):
+            with self._attended(None):
                 step = self._interpreter.start(dict(arguments))
             return self._settle(Hypothesis(step, is_ranked=is_ranked))
         # What stood behind the last hole is encoded together with what follows, as if
         # both were one program.
         begun = replace(self._without_end(after), is_ranked=is_ranked, note=None)
-        with self._attended(begun.ids, after.step.text):
+        ended = edits_of(begun.step)
+        with self._attended(begun, ended):
             step = self._interpreter.start(dict(arguments), after.step.state)
-        step = replace(step, text=after.step.text + step.text)
-        return self._settle(replace(begun, step=step))
+        return self._settle(replace(begun, step=preceded(step, ended)))
 
     def _without_end(self, complete: Hypothesis) -> Hypothesis:
         """Return a completed hypothesis as it was when its last hole had been filled."""
+        if complete.step.edits:
+            step = replace(complete.step, text="", edits=())
+            return replace(complete, step=step, status=None, n_fed=0, lane=0, trace=None)
         text = complete.step.text
         if not complete.step.state.variables and complete.data == text.encode():
             return Hypothesis(complete.step)
@@ -135,7 +141,8 @@ class Stepper:
 
     def resume(self, hypothesis: Hypothesis) -> Hypothesis:
         """Go on with a closing hypothesis whose tokens have been scored."""
-        return self._settle(self._close(replace(hypothesis, is_closing=False)))
+        hypothesis = replace(hypothesis, is_closing=False)
+        return self._settle(hypothesis if hypothesis.open_hole is None else self._close(hypothesis))
 
     def mask(self, hypothesis: Hypothesis) -> MaskRow:
         """Return the tokens that may come next in the open hole."""
@@ -191,10 +198,15 @@ class Stepper:
 
     def _enter(self, hypothesis: Hypothesis) -> Hypothesis:
         """Append the literal text in front of the next hole and open it, or complete."""
-        step = hypothesis.step
-        hypothesis = self._append_literal(hypothesis, step.text)
+        step, edits = hypothesis.step, edits_of(hypothesis.step)
+        if hypothesis.is_ranked and self._writer.loses_unscored(hypothesis, edits):
+            return replace(hypothesis, is_closing=True)
+        hypothesis = self._writer.write(hypothesis, edits)
         if isinstance(step, Done):
             return replace(hypothesis, status="complete")
+        if isinstance(step, DeadEnd):
+            return replace(hypothesis, status="dead-end")
+        hypothesis = self._writer.begin(hypothesis)
         if len(hypothesis.ids) > self._limit:
             return replace(hypothesis, status="truncated")
         recognizer = self._recognizer(step.hole)
@@ -227,7 +239,7 @@ class Stepper:
             n_generated=hypothesis.n_generated + len(scored.best_ids),
             spans=(*hypothesis.spans, (hole.first, len(ids))),
         )
-        with self._attended(ids):
+        with self._attended(filled):
             step = self._interpreter.fill(hypothesis.step.state, value, scored.distribution)
         return replace(filled, step=step)
 
@@ -244,19 +256,20 @@ class Stepper:
         )
 
     @contextmanager
-    def _attended(self, ids: tuple[int, ...], written: str = "") -> Iterator[None]:
-        """Let the program that runs meanwhile ask about what follows tokens and a text."""
-        self._interpreter.environment.host = _Host(self, ids, written)
+    def _attended(self, behind: Hypothesis | None, ended: Sequence[Edit] = ()) -> Iterator[None]:
+        """Let the program that runs meanwhile ask about what follows a hypothesis."""
+        self._interpreter.environment.host = _Host(self, behind or _NOTHING, tuple(ended))
         try:
             yield
         finally:
             self._interpreter.environment.host = None
 
-    def score_behind(self, ids: tuple[int, ...], text: str, options: Options) -> Distribution:
-        """Return how likely some values are behind tokens and the text that follows them."""
-        if text or not ids:
-            ids = (*ids, *self._model.encode(text, at_start=not ids))
-        return self._score(ids, options).distribution
+    def score_behind(
+        self, hypothesis: Hypothesis, edits: Sequence[Edit], options: Options
+    ) -> Distribution:
+        """Return how likely some values are behind a hypothesis and what follows it."""
+        written = self._writer.begin(self._writer.write(hypothesis, edits))
+        return self._score(written.ids, options).distribution
 
     def _recognizer(self, hole: Hole) -> Recognizer:
         try:
@@ -282,23 +295,6 @@ class Stepper:
         except ModelError:  # only tokens that go on behind it can write it
             return [len(phrase)]
         return [len(self._model.vocabulary.tokens[token_id]) for token_id in ids]
-
-    def _append_literal(self, hypothesis: Hypothesis, text: str) -> Hypothesis:
-        at_start = not hypothesis.ids
-        if not text and not at_start:
-            return hypothesis
-        if not text and isinstance(hypothesis.step, Done):
-            return hypothesis
-        new = self._model.encode(text, at_start=at_start)
-        segments = hypothesis.segments
-        if text:
-            segments = (*segments, Segment(text.encode(), None))
-        return replace(
-            hypothesis,
-            ids=(*hypothesis.ids, *new),
-            segments=segments,
-            n_prompt=hypothesis.n_prompt + len(new),
-        )
 
     def _force(self, hypothesis: Hypothesis) -> Hypothesis | None:
         """Do what can be done without the model; None where it must be asked."""
@@ -405,16 +401,17 @@ class Stepper:
         segments = hypothesis.segments
         if value:
             segments = (*segments, Segment(value, hole.hole.name))
-        with self._attended(hypothesis.ids):
-            step = self._interpreter.fill(hypothesis.step.state, value.decode())
-        return replace(
+        state = hypothesis.step.state
+        closed = replace(
             hypothesis,
-            step=step,
             open_hole=None,
             segments=segments,
             spans=(*hypothesis.spans, (hole.first, len(hypothesis.ids))),
             covered=hypothesis.coverage,
         )
+        with self._attended(closed):
+            step = self._interpreter.fill(state, value.decode())
+        return replace(closed, step=step)
 
     def _cut(
         self, hypothesis: Hypothesis, hole: OpenHole, value: bytes
@@ -448,17 +445,20 @@ class Stepper:
         return ids
 
 
+_NOTHING = Hypothesis(Done(ProgramState(), "", None))
+
+
 @dataclass(frozen=True)
 class _Host:
-    """What a program may ask while it runs behind some tokens."""
+    """What a program may ask while it runs behind a hypothesis."""
 
     stepper: Stepper
-    ids: tuple[int, ...]
-    written: str = ""
+    behind: Hypothesis
+    ended: tuple[Edit, ...]
 
-    def score(self, text: str, options: Options) -> Distribution:
-        """Return how likely some values are behind the prompt and `text`."""
-        return self.stepper.score_behind(self.ids, self.written + text, options)
+    def score(self, written: Sequence[Edit], options: Options) -> Distribution:
+        """Return how likely some values are behind the prompt and what was written since."""
+        return self.stepper.score_behind(self.behind, (*self.ended, *written), options)
 
 
 def _hole_of(hypothesis: Hypothesis) -> OpenHole:

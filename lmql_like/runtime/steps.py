@@ -3,12 +3,16 @@
     Fill    it waits for a hole's text
     Done    it ended
 
-Between two holes a program writes text; `edits` says so in order.
+    DeadEnd it met a condition that a text which is there already does not satisfy
+
+Between two holes a program writes text. Where queries are nested it also goes back to
+where one began; `edits` then says, in order, what it did.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from lmql_like.grammars.formulas import Formula
@@ -16,7 +20,21 @@ from lmql_like.runtime.distributions import Distribution
 from lmql_like.runtime.program_state import ProgramState
 from lmql_like.source import Span
 
-__all__ = ["Done", "Fill", "Hole", "Host", "Options", "Step"]
+__all__ = [
+    "Begin",
+    "DeadEnd",
+    "Done",
+    "Edit",
+    "End",
+    "Fill",
+    "Hole",
+    "Host",
+    "Options",
+    "Step",
+    "Write",
+    "edits_of",
+    "preceded",
+]
 
 
 @dataclass(frozen=True)
@@ -54,29 +72,81 @@ class Hole:
 
 
 @dataclass(frozen=True)
+class Write:
+    """Text is appended: literal text, or, of a hole that a query filled, its value."""
+
+    text: str
+    hole: str | None = None
+
+
+@dataclass(frozen=True)
+class Begin:
+    """A query begins whose text may have to go again."""
+
+
+@dataclass(frozen=True)
+class End:
+    """The query that began last ended; where it returned a value, its text goes."""
+
+    removes_text: bool
+
+
+Edit = Write | Begin | End
+
+
+@dataclass(frozen=True)
 class Fill:
-    """The program waits: `text` comes before the hole in the prompt."""
+    """The program waits: `text` comes before the hole in the prompt, or `edits` if any."""
 
     state: ProgramState
     text: str
     hole: Hole
+    edits: tuple[Edit, ...] = ()
 
 
 @dataclass(frozen=True)
 class Done:
-    """The program ended: `text` comes behind the last hole, `value` was returned."""
+    """The program ended: `text`, or `edits`, comes behind the last hole."""
 
     state: ProgramState
     text: str
     value: Any
+    edits: tuple[Edit, ...] = ()
 
 
-Step = Fill | Done
+@dataclass(frozen=True)
+class DeadEnd:
+    """The program cannot go on: a text that no model writes breaks a condition."""
+
+    state: ProgramState
+    text: str
+    edits: tuple[Edit, ...] = ()
+
+
+Step = Fill | Done | DeadEnd
+
+
+def edits_of(step: Step) -> tuple[Edit, ...]:
+    """Return what a step does to the prompt, in order."""
+    return step.edits or ((Write(step.text),) if step.text else ())
+
+
+def preceded(step: Step, edits: tuple[Edit, ...]) -> Step:
+    """Return a step that does some more to the prompt first; literal texts are joined."""
+    every: list[Edit] = []
+    for edit in (*edits, *edits_of(step)):
+        last = every[-1] if every else None
+        if isinstance(edit, Write) and isinstance(last, Write) and edit.hole is last.hole is None:
+            every[-1] = Write(last.text + edit.text)
+        else:
+            every.append(edit)
+    text = "".join(edit.text for edit in every if isinstance(edit, Write))
+    return replace(step, text=text, edits=() if every == [Write(text)] else tuple(every))
 
 
 class Host(Protocol):
     """What a program may ask of the run it is in, between two holes."""
 
-    def score(self, text: str, options: Options) -> Distribution:
-        """Return how likely some texts are behind the prompt and `text`."""
+    def score(self, written: Sequence[Edit], options: Options) -> Distribution:
+        """Return how likely some texts are behind the prompt and what was written since."""
         ...

@@ -73,6 +73,8 @@ class TextStream:
 
 def _certain_segments(hypothesis: Hypothesis) -> list[Segment]:
     """Return the pieces of a hypothesis's text that its next steps cannot take back."""
+    if hypothesis.marks and hypothesis.status is None:  # a nested query's text may go again
+        return list(hypothesis.segments[: hypothesis.marks[0].n_segments])
     segments = list(hypothesis.segments)
     hole = hypothesis.open_hole
     if hole is not None and (hypothesis.status is not None or not hole.takes_back):

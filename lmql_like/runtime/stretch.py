@@ -1,47 +1,46 @@
-"""One stretch of a program, instruction by instruction.
+"""One stretch of a program, instruction by instruction, through the queries it nests.
 
 Rules: the author's code may raise anything, and the program's own `except` clauses see
-it first; `KeyboardInterrupt` and `SystemExit` pass through; nothing that a model wrote
-is ever evaluated.
+it first, those around a nested query included. A nested query that returns a value
+leaves no text but the value's; one that does not leaves all it wrote.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import singledispatchmethod
 from typing import Any
 
-from lmql_like.errors import GrammarError, LmqlLikeError, RunError
-from lmql_like.grammars.formulas import Formula, all_of
+from lmql_like.errors import LmqlLikeError, RunError
+from lmql_like.grammars.compiler import compile_formula
+from lmql_like.grammars.formulas import all_of
 from lmql_like.language import program as ir
-from lmql_like.language.code import AWAITED, Code
-from lmql_like.language.constraints import Binding, Constraint, OperandError
-from lmql_like.language.lowering import CASE, ITEM
-from lmql_like.language.program import HoleCall, Inset, Instruction, Program
+from lmql_like.language.code import AWAITED, NESTED
+from lmql_like.language.program import HoleCall, Instruction, Program
 from lmql_like.runtime.awaiter import Awaiter
 from lmql_like.runtime.environment import Environment
+from lmql_like.runtime.hole_binder import HoleBinder
+from lmql_like.runtime.machine import ReturnSignal
+from lmql_like.runtime.nesting import MAX_DEPTH, Invocation, make_invocation
 from lmql_like.runtime.places import place_of
-from lmql_like.runtime.program_state import Manager, ProgramState, begin_iteration
-from lmql_like.runtime.steps import Done, Fill, Hole, Options, Step
-from lmql_like.source import Span, is_unicode
+from lmql_like.runtime.program_state import Copier, Frame, ProgramState, objects_in
+from lmql_like.runtime.steps import Begin, DeadEnd, Done, Edit, End, Fill, Hole, Step, Write
+from lmql_like.source import is_unicode
 
 __all__ = ["Stretch"]
 
-
-class _Return(Exception):  # noqa: N818 - it ends a program, nothing is wrong
-    """The program ended."""
+_HIDDEN = ("__builtins__", "__name__", AWAITED, NESTED)
 
 
-class Stretch:
+class Stretch(HoleBinder):
     """One stretch of a program, from a state to the next hole or the end.
 
     Args:
-        program: what runs.
+        program: what runs where nothing is nested.
         state: where it begins; it is not changed, but its values are: give a copy.
-        namespace: becomes the names of the program while it runs.
-        awaiter: runs its coroutines.
-        environment: its built-in names.
+        namespaces: become the names of the programs while they run, the outermost's first.
+        awaiter: runs their coroutines.
+        environment: their built-in names.
         max_instructions: how many may run, if limited.
     """
 
@@ -49,56 +48,136 @@ class Stretch:
         self,
         program: Program,
         state: ProgramState,
-        namespace: dict[str, Any],
+        namespaces: list[dict[str, Any]],
         awaiter: Awaiter,
         environment: Environment,
         max_instructions: int | None,
     ) -> None:
-        self.program = program
+        self.program = state.program or program
         self.start = state
-        self.names = namespace
         self.awaited = awaiter
         self.environment = environment
         self.max_instructions = max_instructions
-        self.slots: dict[int, Any] = dict(state.slots)
+        self.callers = list(state.callers)
+        self.variables = state.variables
+        self.texts = state.texts
+        self.pending = state.pending
+        self.slots = dict(state.slots)
         self.counter = state.counter
-        self.text = ""
+        self.prompt = state.prompt
+        self.shared = state.shared
+        self.edits: list[Edit] = []
         self.value: Any = None
+        self._namespaces = namespaces
+        values = [*(frame.names for frame in state.callers), state.names]
+        for depth, names in enumerate(values):
+            self.names = self._open_names(depth, names)
 
     def go(self) -> Step:
         """Run to the next hole or to the end."""
-        self.names.clear()
-        self.names.update(self.start.names)
-        self.names["__builtins__"] = self.environment.builtins
-        self.environment.written = lambda: self.text
-        self.names["__name__"] = "__query__"
-        self.names[AWAITED] = self.awaited
-        instructions, count = self.program.instructions, 0
-        while self.counter < len(instructions):
-            step = instructions[self.counter]
-            if isinstance(step, ir.Ask):
-                return self._wait(step)
-            count += 1
-            self._check_count(count, step)
-            self.counter += 1
-            try:
-                self._perform(step)
-            except _Return:
-                break
-            except Exception as error:  # noqa: BLE001 - the author's code may raise anything
-                self._handle(step, error)
-        return Done(self._state(len(instructions), ()), self.text, self.value)
+        self.environment.written = lambda: self.edits
+        self.environment.names_of = self._home_of
+        count = 0
+        while True:
+            instructions = self.program.instructions
+            if self.counter >= len(instructions):
+                step = self._end()
+            elif isinstance(asked := instructions[self.counter], ir.Ask):
+                step = self._ask(asked)
+            else:
+                count += 1
+                self._check_count(count, asked)
+                step = self._step(asked)
+            if step is not None:
+                return step
 
-    def _state(self, counter: int, pending: tuple[Constraint, ...]) -> ProgramState:
-        hidden = ("__builtins__", "__name__", AWAITED)
+    def say(self, text: str) -> None:
+        """Append text to the prompt."""
+        if not text:
+            return
+        self.prompt += text
+        last = self.edits[-1] if self.edits else None
+        if isinstance(last, Write) and last.hole is None:
+            self.edits[-1] = Write(last.text + text)
+        else:
+            self.edits.append(Write(text))
+
+    def _step(self, instruction: Instruction) -> Step | None:
+        self.counter += 1
+        try:
+            self.perform(instruction)
+        except ReturnSignal:
+            return self._end()
+        except Exception as error:  # noqa: BLE001 - the author's code may raise anything
+            self._handle(instruction, error)
+        return None
+
+    # Names and states
+
+    def _open_names(self, depth: int, values: Any) -> dict[str, Any]:
+        """Return the namespace of a depth, with these values."""
+        while len(self._namespaces) <= depth:
+            self._namespaces.append({})
+        names = self._namespaces[depth]
+        values = dict(values)
+        names.clear()
+        names.update(values)
+        names["__builtins__"] = self.environment.builtins
+        names["__name__"] = "__query__"
+        names[AWAITED] = self.awaited
+        names[NESTED] = make_invocation
+        return names
+
+    def _state(self) -> ProgramState:
+        visible = [
+            {name: value for name, value in names.items() if name not in _HIDDEN}
+            for names in self._namespaces[: len(self.callers) + 1]
+        ]
+        callers = zip(self.callers, visible[:-1], strict=True)
         return replace(
             self.start,
-            prompt=self.start.prompt + self.text,
-            names={name: value for name, value in self.names.items() if name not in hidden},
+            program=self.program,
+            variables=self.variables,
+            texts=self.texts,
+            prompt=self.prompt,
+            names=visible[-1],
             slots=self.slots,
-            counter=counter,
-            pending=pending,
+            counter=self.counter,
+            pending=self.pending,
+            callers=tuple(replace(frame, names=names) for frame, names in callers),
+            shared=self.shared,
         )
+
+    @property
+    def _text(self) -> str:
+        return "".join(edit.text for edit in self.edits if isinstance(edit, Write))
+
+    @property
+    def _nested_edits(self) -> tuple[Edit, ...]:
+        """What was done, where it is more than one literal text."""
+        plain = len(self.edits) == 1 and self.edits[0] == Write(self._text)
+        return () if plain else tuple(self.edits)
+
+    # Ways out of a stretch
+
+    def _ask(self, asked: ir.Ask) -> Step | None:
+        """Wait for a hole, or begin the query that fills it."""
+        hole = asked.hole
+        if hole.call is not None:
+            self._begin(hole)
+            return None
+        bound, options = tuple(self.bind(hole)), self.options(hole)
+        formula = all_of([part for part, _ in bound])
+        waiting = Hole(hole.name, formula, hole.follow, hole.span, options, bound)
+        return Fill(self._state(), self._text, waiting, self._nested_edits)
+
+    def _end(self) -> Step | None:
+        """End the program that runs: a nested one gives its value to its hole."""
+        value, self.value = self.value, None
+        if self.callers:
+            return self._return(value)
+        self.counter, self.pending = len(self.program.instructions), ()
+        return Done(self._state(), self._text, value, self._nested_edits)
 
     def _check_count(self, count: int, step: Instruction) -> None:
         limit = self.max_instructions
@@ -113,264 +192,126 @@ class Stretch:
             )
 
     def _handle(self, step: Instruction, error: Exception) -> None:
-        """Go on where the program handles an exception, or raise a RunError."""
-        if step.handler is not None:
-            handler = self.program.handlers[step.handler]
-            self.slots[handler.slot] = error
-            self.counter = handler.target
-            return
+        """Go on where a program handles an exception, or raise a RunError."""
+        unhandled = self._unhandled(step, error)
+        while step.handler is None:
+            if not self.callers:
+                raise unhandled from (None if unhandled is error else error)
+            self._leave(removes_text=True)
+            step = self.program.instructions[self.counter]
+        handler = self.program.handlers[step.handler]
+        self.slots[handler.slot] = error
+        self.counter = handler.target
+
+    def _unhandled(self, step: Instruction, error: Exception) -> LmqlLikeError:
+        """Return what is raised where no program handles an exception."""
         if isinstance(error, LmqlLikeError):  # of another query that this one runs
-            raise error
+            return error
         message = str(error)
-        raise RunError(
+        return RunError(
             "R101",
             f"{type(error).__name__}: {message}" if message else type(error).__name__,
             source=self.program.source,
             span=place_of(error, self.program.source, self.names) or step.span,
             label="raised here",
-        ) from error
-
-    # Holes
-
-    def _wait(self, step: ir.Ask) -> Fill:
-        """Bind the constraints of the hole that begins; let the others wait."""
-        hole = step.hole
-        pending = [c for c in self.start.pending if c not in hole.constraints]
-        later: list[Constraint] = []
-        bound: list[tuple[Formula, Span]] = []
-        for constraint in (*hole.constraints, *pending):
-            if constraint.holes and hole.name not in constraint.holes:
-                later.append(constraint)
-            elif self._is_ready(constraint, hole):
-                bound.append((self._bind(constraint, hole), constraint.span))
-            else:
-                self._check_later(constraint, hole)
-                later.append(constraint)
-        options = self._options(hole)
-        state = self._state(self.counter, tuple(later))
-        formula = all_of([part for part, _ in bound])
-        asked = Hole(hole.name, formula, hole.follow, hole.span, options, tuple(bound))
-        return Fill(state, self.text, asked)
-
-    def _is_ready(self, constraint: Constraint, hole: HoleCall) -> bool:
-        """Tell whether a constraint can be bound now that a hole begins."""
-        filled = all(name == hole.name or name in self.names for name in constraint.holes)
-        return filled and constraint.can_begin(hole.name)
-
-    def _check_later(self, constraint: Constraint, hole: HoleCall) -> None:
-        """Raise where a constraint cannot wait for the hole that it reads."""
-        subjects = {test.subject for test in constraint.tests()}
-        unfilled = [name for name in constraint.holes - {hole.name} if name not in self.names]
-        for name in sorted(set(unfilled) - subjects):
-            raise RunError(
-                "R105",
-                f"a condition on '{hole.name}' reads '{name}', which is not filled",
-                source=self.program.source,
-                span=constraint.span,
-                label=f"'{name}' has no value yet",
-            )
-
-    def _options(self, hole: HoleCall) -> Options | None:
-        """Return the values that a distribution over the hole is asked for."""
-        asked = hole.distribution
-        if asked is None:
-            return None
-        try:
-            values = asked.values.listed(self._operand(asked.values.operand))
-        except OperandError as error:
-            raise self._wrong_operand(error) from None
-        return Options(tuple(values), asked.all_tokenizations)
-
-    def _wrong_operand(self, error: OperandError) -> RunError:
-        return RunError(
-            "R102",
-            error.message,
-            source=self.program.source,
-            span=error.span,
-            label="wrong kind of value",
-            help=error.hint,
         )
 
-    def _bind(self, constraint: Constraint, hole: HoleCall) -> Formula:
+    # Nested queries
+
+    def _begin(self, hole: HoleCall) -> None:
+        """Begin the query that fills a hole."""
+        if hole.call is None:
+            raise TypeError(hole)
         source = self.program.source
-        binding = Binding(hole.name, self._operand, self._text_of)
+        call: Invocation = self.operand(hole.call)
         try:
-            return constraint.bind(binding)
-        except OperandError as error:
-            raise self._wrong_operand(error) from None
-        except GrammarError as error:
-            line, column = source.position(constraint.span.start)
-            error.help = (
-                error.help or f"it comes from the condition at {source.name}:{line}:{column}"
-            )
-            raise error.located(source, constraint.span) from None
-
-    def _operand(self, code: Code) -> Any:
-        """Return the value of an operand; what it raises is the author's."""
-        try:
-            return self._evaluate(code)
-        except Exception as error:
+            self.environment.check_settings(call)
+        except LmqlLikeError as error:
+            raise error.located(source, hole.call.span) from None
+        if len(self.callers) >= MAX_DEPTH:
             raise RunError(
-                "R101",
-                f"{type(error).__name__}: {error}",
-                source=self.program.source,
-                span=code.span,
-                label="raised here",
-            ) from error
-
-    def _text_of(self, name: str) -> str:
-        value = self.names[name]
-        return value if isinstance(value, str) else self.start.texts.get(name, str(value))
-
-    # Python
-
-    def _evaluate(self, code: Code) -> Any:
-        """Run a piece of the author's Python; return its value."""
-        value = eval(code.compiled, self.names)  # noqa: S307 - it is the author's program
-        return self.awaited(value) if code.is_coroutine else value
-
-    def _assign(self, code: Code, value: Any) -> None:
-        """Assign a value as the author's target says."""
-        self.names[ITEM] = value
-        try:
-            self._evaluate(code)
-        finally:
-            self.names.pop(ITEM, None)
-
-    def _insert(self, part: str | Inset) -> str:
-        """Return a piece of text, its value formatted as Python's f-strings do."""
-        if isinstance(part, str):
-            return part
-        value = self._evaluate(part.code)
-        convert: dict[str, Callable[[Any], Any]] = {"r": repr, "s": str, "a": ascii}
-        if part.conversion:
-            value = convert[part.conversion](value)
-        return format(value, "".join(self._insert(inner) for inner in part.format))
-
-    def _no_unicode(self, text: str, span: Span) -> RunError:
-        half = next(char for char in text if not is_unicode(char))
-        return RunError(
-            "R107",
-            f"text of the prompt is not valid Unicode: it holds {half!r}",
-            source=self.program.source,
-            span=span,
-            label="half of a surrogate pair",
-            help='replace it, as in text.encode(errors="replace").decode()',
-        )
-
-    # Instructions
-
-    def _perform(self, step: Instruction) -> None:
-        """Carry out an instruction, inside the handling of an exception if it is there.
-
-        A bare `raise` and `sys.exc_info()` of the author's then see that exception.
-        """
-        if step.handling is None:
-            self._do(step)
-            return
-        error = self.slots[step.handling]
-        trace = error.__traceback__
-        try:
-            raise error
-        except type(error):
-            error.__traceback__ = trace
-            self._do(step)
-
-    @singledispatchmethod
-    def _do(self, step: Any) -> None:
-        raise TypeError(step)
-
-    @_do.register
-    def _(self, step: ir.Run) -> None:
-        self._evaluate(step.code)
-
-    @_do.register
-    def _(self, step: ir.Say) -> None:
-        for part in step.parts:
-            text = self._insert(part)
-            if not text.isascii() and not is_unicode(text):
-                span = step.span if isinstance(part, str) else part.code.span
-                raise self._no_unicode(text, span)
-            self.text += text
-
-    @_do.register
-    def _(self, step: ir.Goto) -> None:
-        self.counter = step.target
-
-    @_do.register
-    def _(self, step: ir.Branch) -> None:
-        if not self._evaluate(step.test):
-            self.counter = step.target
-
-    @_do.register
-    def _(self, step: ir.Iterate) -> None:
-        self.slots[step.slot] = begin_iteration(self._evaluate(step.iterable))
-
-    @_do.register
-    def _(self, step: ir.Advance) -> None:
-        found, item = self.slots[step.slot].take()
-        if found:
-            self._assign(step.assign, item)
-        else:
-            del self.slots[step.slot]
-            self.counter = step.target
-
-    @_do.register
-    def _(self, step: ir.Enter) -> None:
-        manager = self._evaluate(step.manager)
-        leave = type(manager).__exit__
-        self.slots[step.value_slot] = type(manager).__enter__(manager)
-        self.slots[step.slot] = Manager(manager, leave)
-
-    @_do.register
-    def _(self, step: ir.Assign) -> None:
-        self._assign(step.code, self.slots.pop(step.slot))
-
-    @_do.register
-    def _(self, step: ir.Leave) -> None:
-        self.slots[step.slot].leave(None)
-
-    @_do.register
-    def _(self, step: ir.LeaveFailed) -> None:
-        error = self.slots[step.error_slot]
-        if not self.slots[step.slot].leave(error):
-            raise error
-
-    @_do.register
-    def _(self, step: ir.Catch) -> None:
-        if step.kind is None:
-            return
-        kind = self._evaluate(step.kind)
-        kinds = kind if isinstance(kind, tuple) else (kind,)
-        if not all(isinstance(k, type) and issubclass(k, BaseException) for k in kinds):
-            raise TypeError(
-                "catching classes that do not inherit from BaseException is not allowed"
+                "R109",
+                f"more than {MAX_DEPTH} queries wait for each other",
+                source=source,
+                span=hole.call.span,
+                help="does the recursion never end?",
             )
-        if not isinstance(self.slots[step.slot], kinds):
-            self.counter = step.target
+        names = {**self._captured(call), **call.arguments}
+        self.callers.append(
+            Frame(
+                self.program,
+                self.variables,
+                {},
+                self.texts,
+                self.counter,
+                self.slots,
+                self.pending,
+                len(self.prompt),
+            )
+        )
+        if call.program.returns_value:
+            self.edits.append(Begin())
+        self.program, self.counter = call.program, 0
+        self.variables, self.texts, self.slots, self.pending = {}, {}, {}, ()
+        self.names = self._open_names(len(self.callers), names)
 
-    @_do.register
-    def _(self, step: ir.NameException) -> None:
-        self.names[step.name] = self.slots[step.slot]
+    def _captured(self, call: Invocation) -> dict[str, Any]:
+        """Return the names that a query reads from the scope it was written in."""
+        captured = call.program.captured
+        if call.scope is None:
+            home = self._home_of(call.owner)
+            return {name: home[name] for name in captured if name in home}
+        outer = {name: call.scope[name] for name in captured if name in call.scope}
+        self.shared = (*self.shared, *objects_in(list(outer.values())))
+        return Copier(self.shared).copy(outer)  # type: ignore[no-any-return]
 
-    @_do.register
-    def _(self, step: ir.Unname) -> None:
-        self.names.pop(step.name, None)
+    def _home_of(self, program: Program | None) -> Mapping[str, Any]:
+        """Return the names of a program that runs or waits; the innermost, if it does twice."""
+        programs = [*(frame.program for frame in self.callers), self.program]
+        depths = [depth for depth, other in enumerate(programs) if other is program]
+        return self._namespaces[depths[-1]] if depths else {}
 
-    @_do.register
-    def _(self, step: ir.Reraise) -> None:
-        raise self.slots[step.slot]
+    def _leave(self, *, removes_text: bool) -> int:
+        """Go back to the caller; return where the nested query's text began."""
+        nested, frame = self.program, self.callers.pop()
+        self.program, self.counter = frame.program, frame.counter
+        self.variables, self.texts = frame.variables, frame.texts
+        self.slots, self.pending = dict(frame.slots), frame.pending
+        self.names = self._namespaces[len(self.callers)]
+        if nested.returns_value:
+            self.edits.append(End(removes_text))
+        if removes_text:
+            self.prompt = self.prompt[: frame.start]
+        return frame.start
 
-    @_do.register
-    def _(self, step: ir.Keep) -> None:
-        self.slots[step.slot] = self._evaluate(step.code)
+    def _return(self, value: Any) -> Step | None:
+        """Give a nested query's value to its hole, or, if it has none, its text."""
+        start = self._leave(removes_text=value is not None)
+        asked = self.program.instructions[self.counter]
+        if not isinstance(asked, ir.Ask):
+            raise TypeError(asked)
+        hole = asked.hole
+        text = self.prompt[start:]
+        if value is None:
+            value = text
+        else:
+            text = self._written(value, hole)
+            self.prompt += text
+            if text:
+                self.edits.append(Write(text, hole.name))
+        others = {name: v for name, v in self.variables.items() if name != hole.name}
+        self.variables = {**others, hole.name: value}
+        self.texts = {**self.texts, hole.name: text}
+        formula = all_of([part for part, _ in self.bind(hole)])
+        self.names[hole.name] = value
+        self.counter += 1
+        if not compile_formula(formula).matches(text):
+            return DeadEnd(self._state(), self._text, tuple(self.edits))
+        return None
 
-    @_do.register
-    def _(self, step: ir.Select) -> None:
-        self._evaluate(step.code)
-        self.counter = step.targets[self.names.pop(CASE, -1)]
-
-    @_do.register
-    def _(self, step: ir.Return) -> None:
-        self.value = None if step.slot is None else self.slots[step.slot]
-        raise _Return
+    def _written(self, value: Any, hole: HoleCall) -> str:
+        """Return a value as the prompt gets it."""
+        text = str(value)
+        if not is_unicode(text):
+            raise self.no_unicode(text, hole.span)
+        return text

@@ -38,7 +38,13 @@ class ScriptInterpreter:
 
     def _step(self, values, arguments):
         step = self.script(values, arguments)
-        state = SimpleNamespace(variables=dict(values), values=values, arguments=arguments)
+        state = SimpleNamespace(
+            variables=dict(values),
+            own_variables=dict(values),
+            distributions={},
+            values=values,
+            arguments=arguments,
+        )
         if step[0] == "end":
             return Done(state, step[1], step[2])
         _, text, name, formula, follow = step
