@@ -62,9 +62,9 @@ class Network:
 
     Attributes:
         n_states: how many there are.
-        edges: (source, first byte, last byte, target).
-        jumps: (source, target).
-        calls: (source, rule, return state).
+        edges: [n, 4] source, first byte, last byte, target.
+        jumps: [n, 2] source, target.
+        calls: [n, 3] source, rule, return state.
         rule_starts: first state of each rule; a rule stands before those it begins with.
         rule_ends: states in which a rule ends.
         start: where whole texts begin.
@@ -72,9 +72,9 @@ class Network:
     """
 
     n_states: int
-    edges: tuple[tuple[int, int, int, int], ...]
-    jumps: tuple[tuple[int, int], ...]
-    calls: tuple[tuple[int, int, int], ...]
+    edges: NDArray[np.int32]
+    jumps: NDArray[np.int32]
+    calls: NDArray[np.int32]
     rule_starts: tuple[int, ...]
     rule_ends: tuple[int, ...]
     start: int
@@ -102,7 +102,7 @@ class NfaBuilder:
         # Columns of plain ints: copies of a repeat extend them by whole arrays.
         self._edges: tuple[list[int], ...] = ([], [], [], [])
         self._jumps: tuple[list[int], ...] = ([], [])
-        self._calls: list[tuple[int, int, int]] = []
+        self._networks: list[tuple[int, Network]] = []  # first state of each
         self._rule_starts: list[int] = []
         self._rule_ends: list[int] = []
 
@@ -118,15 +118,34 @@ class NfaBuilder:
         """Return the nfa of all components."""
         first = np.zeros(self._n_states, np.int32)
         first[self._first_state[1:]] = 1
+        edges = [np.array(self._edges, np.int32).T]
+        jumps = [np.array(self._jumps, np.int32).T]
+        calls = [np.zeros((0, 3), np.int32)]
+        rules = 0
+        for offset, network in self._networks:
+            edges.append(network.edges + np.array([offset, 0, 0, offset], np.int32))
+            jumps.append(network.jumps + np.int32(offset))
+            calls.append(network.calls + np.array([offset, rules, offset], np.int32))
+            rules += len(network.rule_starts)
         return NfaGraph(
             components=tuple(self._components),
             component_of=np.cumsum(first, dtype=np.int32),
-            edges=np.array(self._edges, np.int32).T,
-            jumps=np.array(self._jumps, np.int32).T,
-            calls=np.array(self._calls, np.int32).reshape(-1, 3),
+            edges=np.concatenate(edges),
+            jumps=np.concatenate(jumps),
+            calls=np.concatenate(calls),
             rule_starts=np.array(self._rule_starts, np.int32),
             rule_ends=np.array(self._rule_ends, np.int32),
         )
+
+    @property
+    def edge_columns(self) -> tuple[list[int], ...]:
+        """Columns source, first byte, last byte and target of all edges so far."""
+        return self._edges
+
+    @property
+    def jump_columns(self) -> tuple[list[int], ...]:
+        """Columns source and target of all empty moves so far."""
+        return self._jumps
 
     @property
     def edges(self) -> list[tuple[int, int, int, int]]:
@@ -154,12 +173,7 @@ class NfaBuilder:
         self._reserve(network.n_states, None)
         self._first_state.append(offset)
         self._n_states += network.n_states
-        for source, low, high, target in network.edges:
-            self._edge(source + offset, low, high, target + offset)
-        for source, target in network.jumps:
-            self._jump(source + offset, target + offset)
-        first_rule = len(self._rule_starts)
-        self._calls += [(s + offset, r + first_rule, t + offset) for s, r, t in network.calls]
+        self._networks.append((offset, network))
         self._rule_starts += [state + offset for state in network.rule_starts]
         self._rule_ends += [state + offset for state in network.rule_ends]
         self._components.append(Component(network.start + offset, network.accept + offset))

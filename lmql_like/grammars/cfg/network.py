@@ -17,9 +17,12 @@ We need membership only: which derivation a text has does not matter.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
+
+import numpy as np
+from numpy.typing import NDArray
 
 from lmql_like.errors import GrammarError
 from lmql_like.grammars.automata.nfa import Network, NfaBuilder
@@ -49,20 +52,22 @@ def build_network(grammar: RuleSet, limits: Limits) -> Network:
     Raises:
         GrammarError: G202 where it needs more states than `limits.max_nfa_states`.
     """
-    rules = _reachable(_inline_small(grammar.rules), grammar.start)
+    rules = grammar.rules if grammar.inlined else _inline_small(grammar.rules)
+    rules = _reachable(rules, grammar.start)
     nullable = _nullable(rules)
     builder = NfaBuilder(limits, nullable)
     for node in rules.values():
         builder.add(node)
-    graph = _Graph.of(builder, list(rules))
-    for name in rules:
-        graph.begin_with_a_byte(name)
-    for cycle in _cycles({name: graph.begins_with(name) for name in rules}):
+    names = list(rules)
+    graph = _Graph.of(builder, names)
+    for rule in range(len(names)):
+        graph.begin_with_a_byte(rule)
+    for cycle in _cycles({rule: graph.begins_with(rule) for rule in range(len(names))}):
         graph.remove_left_recursion(cycle, limits)
     start, accept = graph.state(), graph.state()
-    graph.calls.setdefault(start, []).append((grammar.start, accept))
+    graph.calls.put(start, [[names.index(grammar.start), accept]])
     if grammar.start in nullable:
-        graph.jumps.setdefault(start, []).append(accept)
+        graph.jumps.put(start, [[accept]])
     return graph.finish(start, accept)
 
 
@@ -84,9 +89,11 @@ def references(node: Node) -> Iterator[str]:
     stack = [node]
     while stack:
         current = stack.pop()
-        if isinstance(current, Reference):
-            yield current.name
-        stack += _children(current)
+        kind = type(current)
+        if kind is Reference:
+            yield current.name  # type: ignore[union-attr]
+        elif kind is not Finite and kind is not CharSet and kind is not Choice:
+            stack += _children(current)
 
 
 def _size(node: Node) -> int:
@@ -104,20 +111,17 @@ def _size(node: Node) -> int:
 def _inline_small(rules: Mapping[str, Node]) -> dict[str, Node]:
     """Put rules without references in the place of references to them, while they are small."""
     left = dict(rules)
+    used = {name: set(references(node)) for name, node in left.items()}
     while True:
         plain = {
-            name: node
-            for name, node in left.items()
-            if not any(references(node)) and _size(node) <= _SMALL
+            name: node for name, node in left.items() if not used[name] and _size(node) <= _SMALL
         }
-        users = {
-            name: _with_rules(node, plain)
-            for name, node in left.items()
-            if any(reference in plain for reference in references(node))
-        }
+        users = [name for name, names in used.items() if not names.isdisjoint(plain)]
         if not users:
             return left
-        left |= users
+        for name in users:
+            left[name] = _with_rules(left[name], plain)
+            used[name] = set(references(left[name]))
 
 
 def _with_rules(node: Node, rules: Mapping[str, Node]) -> Node:
@@ -170,10 +174,10 @@ def _nullable(rules: Mapping[str, Node]) -> frozenset[str]:
         found |= more
 
 
-def _cycles(graph: Mapping[str, Iterable[str]]) -> list[list[str]]:
+def _cycles(graph: Mapping[int, Iterable[int]]) -> list[list[int]]:
     """Return the strongly connected parts of a graph that have a cycle (Kosaraju's way)."""
-    order: list[str] = []
-    seen: set[str] = set()
+    order: list[int] = []
+    seen: set[int] = set()
     for root in graph:
         stack = [(root, iter(graph[root]))] if root not in seen else []
         seen.add(root)
@@ -186,14 +190,15 @@ def _cycles(graph: Mapping[str, Iterable[str]]) -> list[list[str]]:
             else:
                 seen.add(fresh)
                 stack.append((fresh, iter(graph[fresh])))
-    backward: dict[str, list[str]] = {name: [] for name in graph}
+    backward: dict[int, list[int]] = {name: [] for name in graph}
     for name, others in graph.items():
         for other in others:
             backward[other].append(name)
-    parts: list[list[str]] = []
+    parts: list[list[int]] = []
     seen.clear()
     for root in reversed(order):
-        part, todo = [], [root] if root not in seen else []
+        part: list[int] = []
+        todo = [root] if root not in seen else []
         seen.add(root)
         while todo:
             name = todo.pop()
@@ -209,70 +214,110 @@ def _cycles(graph: Mapping[str, Iterable[str]]) -> list[list[str]]:
 # -- automata --------------------------------------------------------------------------------
 
 
+class _Rows:
+    """Rows of ints by the state in their first column, most of which never change.
+
+    Rows of a state are copied out of the array when they are first changed, so the cost of
+    rewriting is that of the states that are rewritten.
+    """
+
+    def __init__(self, columns: Sequence[Sequence[int]]) -> None:
+        rows = np.array(columns, np.int32).reshape(len(columns), -1)
+        self._rows = rows[:, np.argsort(rows[0], kind="stable")].T
+        self._sources = np.ascontiguousarray(self._rows[:, 0])
+        self._changed: dict[int, list[list[int]]] = {}
+
+    def of(self, state: int) -> list[list[int]]:
+        """Return the rows of a state without the state."""
+        known = self._changed.get(state)
+        if known is not None:
+            return known
+        first, last = self._sources.searchsorted((state, state + 1))
+        found: list[list[int]] = self._rows[first:last, 1:].tolist()
+        return found
+
+    def put(self, state: int, rows: list[list[int]]) -> None:
+        """Replace the rows of a state."""
+        self._changed[state] = rows
+
+    def finish(self) -> NDArray[np.int32]:
+        """Return all rows."""
+        changed = np.array(sorted(self._changed), np.int32)
+        kept = self._rows[~np.isin(self._sources, changed)]
+        fresh = [(state, *row) for state, rows in self._changed.items() for row in rows]
+        return np.concatenate([kept, np.array(fresh, np.int32).reshape(-1, kept.shape[1])])
+
+
 @dataclass
 class _Graph:
-    """The automata of all rules, by source state, while they are rewritten."""
+    """The automata of all rules, by source state, while they are rewritten.
 
+    Rules are numbers here: their index in `names`.
+    """
+
+    names: list[str]
     n_states: int
-    begin: dict[str, int]
-    end: dict[str, int]
-    edges: dict[int, list[tuple[int, int, int]]] = field(default_factory=dict)
-    jumps: dict[int, list[int]] = field(default_factory=dict)
-    calls: dict[int, list[tuple[str, int]]] = field(default_factory=dict)
+    begin: list[int]
+    end: list[int]
+    edges: _Rows  # first byte, last byte, target
+    jumps: _Rows  # target
+    calls: _Rows  # rule, return state
 
     @classmethod
     def of(cls, builder: NfaBuilder, names: list[str]) -> _Graph:
-        parts = builder.components
-        graph = cls(
+        number = {name: index for index, name in enumerate(names)}
+        sources, callees, targets = builder.references
+        return cls(
+            names,
             builder.n_states,
-            {name: part.start for name, part in zip(names, parts, strict=True)},
-            {name: part.accept for name, part in zip(names, parts, strict=True)},
+            [part.start for part in builder.components],
+            [part.accept for part in builder.components],
+            _Rows(builder.edge_columns),
+            _Rows(builder.jump_columns),
+            _Rows((sources, [number[name] for name in callees], targets)),
         )
-        for source, low, high, target in builder.edges:
-            graph.edges.setdefault(source, []).append((low, high, target))
-        for source, target in builder.jumps:
-            graph.jumps.setdefault(source, []).append(target)
-        for source, name, target in zip(*builder.references, strict=True):
-            graph.calls.setdefault(source, []).append((name, target))
-        return graph
 
     def state(self) -> int:
         """Return a new state."""
         self.n_states += 1
         return self.n_states - 1
 
-    def begins_with(self, name: str) -> list[str]:
+    def begins_with(self, rule: int) -> list[int]:
         """Return the rules that a rule may call before it reads a byte."""
-        return [callee for callee, _ in self.calls.get(self.begin[name], ())]
+        return [callee for callee, _ in self.calls.of(self.begin[rule])]
 
-    def begin_with_a_byte(self, name: str) -> None:
+    def begin_with_a_byte(self, rule: int) -> None:
         """Give a rule a start state that nothing leads to and that makes no empty move."""
-        seen, stack, start = {self.begin[name]}, [self.begin[name]], self.state()
+        seen, stack, start = {self.begin[rule]}, [self.begin[rule]], self.state()
+        edges: list[list[int]] = []
+        calls: list[tuple[int, ...]] = []
         while stack:
             state = stack.pop()
-            self.edges.setdefault(start, []).extend(self.edges.get(state, ()))
-            self.calls.setdefault(start, []).extend(self.calls.get(state, ()))
-            fresh = [target for target in self.jumps.get(state, ()) if target not in seen]
+            edges += self.edges.of(state)
+            calls += map(tuple, self.calls.of(state))
+            fresh = [target for (target,) in self.jumps.of(state) if target not in seen]
             seen.update(fresh)
             stack += fresh
-        self.calls[start] = list(dict.fromkeys(self.calls[start]))
-        self.begin[name] = start
+        self.edges.put(start, edges)
+        self.calls.put(start, [list(call) for call in dict.fromkeys(calls)])
+        self.begin[rule] = start
 
-    def remove_left_recursion(self, cycle: list[str], limits: Limits) -> None:
+    def remove_left_recursion(self, cycle: list[int], limits: Limits) -> None:
         """Rewrite the rules of a cycle so that none begins with a lower one or itself."""
-        for index, name in enumerate(cycle):
+        for index, rule in enumerate(cycle):
             lower = set(cycle[:index])
-            start = self.begin[name]
-            while callee := next((c for c in self.begins_with(name) if c in lower), None):
-                returns = [to for c, to in self.calls[start] if c == callee]
-                self.calls[start] = [call for call in self.calls[start] if call[0] != callee]
-                self._insert_copy(start, callee, returns, limits)
-            for callee, returns_to in self.calls[start]:
-                if callee == name:
-                    self.jumps.setdefault(self.end[name], []).append(returns_to)
-            self.calls[start] = [call for call in self.calls[start] if call[0] != name]
+            start, end = self.begin[rule], self.end[rule]
+            while callee := next(((c,) for c in self.begins_with(rule) if c in lower), None):
+                calls = self.calls.of(start)
+                returns = [to for c, to in calls if c == callee[0]]
+                self.calls.put(start, [call for call in calls if call[0] != callee[0]])
+                self._insert_copy(start, callee[0], returns, limits)
+            calls = self.calls.of(start)
+            back = [[to] for callee_, to in calls if callee_ == rule]
+            self.jumps.put(end, self.jumps.of(end) + back)
+            self.calls.put(start, [call for call in calls if call[0] != rule])
 
-    def _insert_copy(self, start: int, callee: str, returns: list[int], limits: Limits) -> None:
+    def _insert_copy(self, start: int, callee: int, returns: list[int], limits: Limits) -> None:
         """Let a start state read a copy of a rule, and go on in the return states behind it."""
         states = self._states_of(callee)
         if self.n_states + len(states) > limits.max_nfa_states:
@@ -283,45 +328,48 @@ class _Graph:
             )
         copy = {state: self.state() for state in states}
         for state, twin in copy.items():
-            self.edges[twin] = [(a, b, copy[to]) for a, b, to in self.edges.get(state, ())]
-            self.jumps[twin] = [copy[to] for to in self.jumps.get(state, ())]
-            self.calls[twin] = [(name, copy[to]) for name, to in self.calls.get(state, ())]
-        begin = copy[self.begin[callee]]
-        self.edges.setdefault(start, []).extend(self.edges[begin])
-        self.calls[start] = list(dict.fromkeys([*self.calls[start], *self.calls[begin]]))
-        self.jumps[copy[self.end[callee]]].extend(returns)
+            self.edges.put(twin, [[a, b, copy[to]] for a, b, to in self.edges.of(state)])
+            self.jumps.put(twin, [[copy[to]] for (to,) in self.jumps.of(state)])
+            self.calls.put(twin, [[name, copy[to]] for name, to in self.calls.of(state)])
+        begin, end = copy[self.begin[callee]], copy[self.end[callee]]
+        self.edges.put(start, self.edges.of(start) + self.edges.of(begin))
+        calls = dict.fromkeys(map(tuple, [*self.calls.of(start), *self.calls.of(begin)]))
+        self.calls.put(start, [list(call) for call in calls])
+        self.jumps.put(end, self.jumps.of(end) + [[to] for to in returns])
 
-    def _states_of(self, name: str) -> list[int]:
+    def _states_of(self, rule: int) -> list[int]:
         """Return the states that a rule's start state leads to without entering calls."""
-        seen = dict.fromkeys((self.begin[name], self.end[name]))
+        seen = dict.fromkeys((self.begin[rule], self.end[rule]))
         stack = list(seen)
         while stack:
             state = stack.pop()
-            targets = [to for _, _, to in self.edges.get(state, ())]
-            targets += self.jumps.get(state, ())
-            targets += [to for _, to in self.calls.get(state, ())]
-            for target in targets:
-                if target not in seen:
-                    seen[target] = None
-                    stack.append(target)
+            for rows in (self.edges, self.jumps, self.calls):
+                for row in rows.of(state):
+                    if row[-1] not in seen:
+                        seen[row[-1]] = None
+                        stack.append(row[-1])
         return list(seen)
 
     def finish(self, start: int, accept: int) -> Network:
         """Return the network; a rule stands before those it begins with."""
-        order: TopologicalSorter[str] = TopologicalSorter(dict.fromkeys(self.begin, ()))
-        for name in self.begin:
-            for callee in self.begins_with(name):
-                order.add(callee, name)
-        rank = {name: index for index, name in enumerate(order.static_order())}
+        order: TopologicalSorter[int] = TopologicalSorter(
+            {rule: () for rule in range(len(self.names))}
+        )
+        for rule in range(len(self.names)):
+            for callee in self.begins_with(rule):
+                order.add(callee, rule)
+        by_rank = list(order.static_order())
+        rank = np.empty(len(by_rank), np.int32)
+        rank[by_rank] = np.arange(len(by_rank))
+        calls = self.calls.finish()
+        calls[:, 1] = rank[calls[:, 1]]
         return Network(
             n_states=self.n_states,
-            edges=tuple((s, *edge) for s, edges in self.edges.items() for edge in edges),
-            jumps=tuple((s, to) for s, targets in self.jumps.items() for to in targets),
-            calls=tuple(
-                (s, rank[name], to) for s, calls in self.calls.items() for name, to in calls
-            ),
-            rule_starts=tuple(self.begin[name] for name in rank),
-            rule_ends=tuple(self.end.values()),
+            edges=self.edges.finish(),
+            jumps=self.jumps.finish(),
+            calls=calls,
+            rule_starts=tuple(self.begin[rule] for rule in by_rank),
+            rule_ends=tuple(self.end),
             start=start,
             accept=accept,
         )

@@ -20,9 +20,11 @@ class RuleSet:
         start: the rule that whole texts match.
         source: the text the rules came from; spans of references point into it.
         places: name -> where it is defined, as far as the reader knows.
+        inlined: small rules stand in place already where that is wanted.
     """
 
     rules: Mapping[str, Node]
     start: str
     source: Source
     places: Mapping[str, Span] = field(default_factory=dict)
+    inlined: bool = False

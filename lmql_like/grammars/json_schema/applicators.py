@@ -22,22 +22,23 @@ from lmql_like.grammars.json_schema.values import wrong
 
 __all__ = ["APPLICATORS", "branches", "choice_condition", "lacks"]
 
-Keyword: TypeAlias = Callable[[Evaluator, Place, Any], Domain]
+# The last argument is what the schema's other keywords say: values outside do not matter.
+Keyword: TypeAlias = Callable[[Evaluator, Place, Any, Domain], Domain]
 
 
-def _ref(evaluator: Evaluator, place: Place, value: Any) -> Domain:
+def _ref(evaluator: Evaluator, place: Place, value: Any, known: Domain) -> Domain:  # noqa: ARG001
     if not isinstance(value, str):
         raise wrong(value, "a reference: a string")
     return evaluator.domain(evaluator.at(evaluator.documents.resolve(place, value)))
 
 
-def _dynamic_ref(evaluator: Evaluator, place: Place, value: Any) -> Domain:
+def _dynamic_ref(evaluator: Evaluator, place: Place, value: Any, known: Domain) -> Domain:  # noqa: ARG001
     if not isinstance(value, str):
         raise wrong(value, "a reference: a string")
     return evaluator.domain(evaluator.at(evaluator.documents.resolve_dynamic(place, value)))
 
 
-def _recursive_ref(evaluator: Evaluator, place: Place, value: Any) -> Domain:
+def _recursive_ref(evaluator: Evaluator, place: Place, value: Any, known: Domain) -> Domain:  # noqa: ARG001
     if value != "#":
         raise wrong(value, "'#'")
     return evaluator.domain(evaluator.at(evaluator.documents.resolve_recursive(place)))
@@ -55,47 +56,49 @@ def branches(evaluator: Evaluator, place: Place, keyword: str) -> list[Condition
     return [evaluator.condition(place, sub, keyword, str(i)) for i, sub in enumerate(value)]
 
 
-def _all_of(evaluator: Evaluator, place: Place, value: Any) -> Domain:  # noqa: ARG001
+def _all_of(evaluator: Evaluator, place: Place, value: Any, known: Domain) -> Domain:  # noqa: ARG001
     domain = ANYTHING
     for condition in branches(evaluator, place, "allOf"):
         domain = evaluator.narrowed(domain, evaluator.domain(condition))
     return domain
 
 
-def _any_of(evaluator: Evaluator, place: Place, value: Any) -> Domain:  # noqa: ARG001
+def _any_of(evaluator: Evaluator, place: Place, value: Any, known: Domain) -> Domain:  # noqa: ARG001
     return evaluator.domain(either(*branches(evaluator, place, "anyOf")))
 
 
-def _one_of(evaluator: Evaluator, place: Place, value: Any) -> Domain:  # noqa: ARG001
+def _one_of(evaluator: Evaluator, place: Place, value: Any, known: Domain) -> Domain:  # noqa: ARG001
     conditions = branches(evaluator, place, "oneOf")
-    return evaluator.domain(either(*(exactly(evaluator, conditions))))
-
-
-def exactly(evaluator: Evaluator, conditions: list[Condition]) -> list[Condition]:
-    """Return for each of some conditions: it holds, and none of the others does.
-
-    What cannot hold together need not be subtracted, which is the rule: most schemas tell
-    branches apart by a type or a constant.
-    """
+    context = Given(known)
     out = []
     for index, condition in enumerate(conditions):
         others = [
             negate(other)
             for place, other in enumerate(conditions)
-            if place != index
-            and (other == condition or not evaluator.is_empty(both(condition, other)))
+            if place != index and _overlap(evaluator, condition, other, context)
         ]
         out.append(both(condition, *others))
-    return out
+    return evaluator.domain(either(*out))
 
 
-def _not(evaluator: Evaluator, place: Place, value: Any) -> Domain:
+def _overlap(evaluator: Evaluator, left: Condition, right: Condition, context: Condition) -> bool:
+    """Tell whether two branches may hold together, so that one has to be subtracted.
+
+    As a rule they cannot: most schemas tell branches apart by a type or a constant, if
+    only where the other keywords require the member that has it.
+    """
+    if left == right:
+        return True
+    if evaluator.is_empty(both(left, right)):
+        return False
+    return not evaluator.is_empty(both(context, left, right))
+
+
+def _not(evaluator: Evaluator, place: Place, value: Any, known: Domain) -> Domain:  # noqa: ARG001
     return evaluator.domain(negate(evaluator.condition(place, value, "not")))
 
 
-def choice_condition(
-    evaluator: Evaluator, place: Place
-) -> tuple[Condition, Condition, Condition]:
+def choice_condition(evaluator: Evaluator, place: Place) -> tuple[Condition, Condition, Condition]:
     """Return the conditions of if, then and else."""
     schema = place.schema
     return (
@@ -105,7 +108,7 @@ def choice_condition(
     )
 
 
-def _if(evaluator: Evaluator, place: Place, value: Any) -> Domain:  # noqa: ARG001
+def _if(evaluator: Evaluator, place: Place, value: Any, known: Domain) -> Domain:  # noqa: ARG001
     if "then" not in place.schema and "else" not in place.schema:
         return ANYTHING
     test, then, otherwise = choice_condition(evaluator, place)
@@ -123,11 +126,11 @@ def has(name: str) -> Condition:
     return Given(only(objects=(ObjectSet(members=(member,)),)))
 
 
-def _dependent_schemas(evaluator: Evaluator, place: Place, value: Any) -> Domain:
+def _dependent_schemas(evaluator: Evaluator, place: Place, value: Any, known: Domain) -> Domain:  # noqa: ARG001
     return _dependencies_of(evaluator, place, "dependentSchemas", value)
 
 
-def _dependencies(evaluator: Evaluator, place: Place, value: Any) -> Domain:
+def _dependencies(evaluator: Evaluator, place: Place, value: Any, known: Domain) -> Domain:  # noqa: ARG001
     return _dependencies_of(evaluator, place, "dependencies", value)
 
 

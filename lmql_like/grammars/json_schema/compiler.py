@@ -137,9 +137,7 @@ def read_json_schema(
         ) from error
 
 
-def compile_json(
-    *, whitespace: str = "flexible", limits: Limits = DEFAULT_LIMITS
-) -> Automaton:
+def compile_json(*, whitespace: str = "flexible", limits: Limits = DEFAULT_LIMITS) -> Automaton:
     """Return the automaton of all JSON texts.
 
     Raises:
@@ -155,7 +153,7 @@ def _read(schema: Any, options: Options, assert_formats: bool, warn: bool) -> Sc
     start = lowering.value(evaluator.at(documents.start()))
     rules = _reached(lowering, start)
     source = Source("", "<json schema>")
-    return SchemaRules(RuleSet(rules, "start", source), tuple(evaluator.unenforced))
+    return SchemaRules(RuleSet(rules, "start", source, inlined=True), tuple(evaluator.unenforced))
 
 
 def _reached(lowering: Lowering, start: Node) -> dict[str, Node]:

@@ -205,9 +205,7 @@ class Documents:
         self._used_scopes = True
         return resource
 
-    def _inside(
-        self, place: Place, resource: Resource, fragment: str, reference: str
-    ) -> Place:
+    def _inside(self, place: Place, resource: Resource, fragment: str, reference: str) -> Place:
         if not fragment:
             scope = self._scope(place.scope, resource)
             return Place(resource.schema, resource, resource.pointer, scope)

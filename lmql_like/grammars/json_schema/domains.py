@@ -23,6 +23,7 @@ from lmql_like.grammars.json_schema.conditions import (
     either,
     negate,
 )
+from lmql_like.grammars.json_schema.strings import TextIn
 
 __all__ = [
     "ANYTHING",
@@ -294,7 +295,7 @@ def _object_in_both(left: ObjectSet, right: ObjectSet) -> ObjectSet | None:
 
 def _other_objects(one: ObjectSet) -> tuple[ObjectSet, ...]:
     out = [
-        ObjectSet(members=((names, negate(condition)),))
+        _with_member(names, negate(condition))
         for names, condition in one.values
         if condition != TRUE
     ]
@@ -307,3 +308,10 @@ def _other_objects(one: ObjectSet) -> tuple[ObjectSet, ...]:
     if one.high is not None:
         out.append(ObjectSet(low=one.high + 1))
     return tuple(out)
+
+
+def _with_member(names: Condition, values: Condition) -> ObjectSet:
+    """Return the objects with a member of such a name and such a value."""
+    if isinstance(names, TextIn) and len(names.values) == 1:  # there can be no other
+        return ObjectSet(values=((names, values),), members=((names, TRUE),))
+    return ObjectSet(members=((names, values),))

@@ -44,9 +44,7 @@ _IPV6 = (  # RFC 3986, section 3.2.2
 # RFC 5321: a dot-string or a quoted string, at a host or an address.
 _ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-]"
 _AT_HOST = rf"(?:{_HOSTNAME}|\[(?:{_IPV4}|IPv6:{_IPV6})\])"
-_EMAIL = (
-    rf"(?:{_ATEXT}+(?:\.{_ATEXT}+)*|\x22(?:[ !#-\[\]-~]|\\[ -~])*\x22)@{_AT_HOST}"
-)
+_EMAIL = rf"(?:{_ATEXT}+(?:\.{_ATEXT}+)*|\x22(?:[ !#-\[\]-~]|\\[ -~])*\x22)@{_AT_HOST}"
 
 
 def _uri(more: str, private: str) -> dict[str, str]:

@@ -7,7 +7,8 @@ draft does not have are unknown there, and unknown keywords are ignored.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any, TypeAlias
@@ -52,21 +53,33 @@ def evaluate(evaluator: Evaluator, place: Place) -> Domain:
     """
     schema, draft = place.schema, place.resource.draft
     if "$ref" in schema and draft <= Draft.DRAFT_7:
-        return APPLICATORS["$ref"][0](evaluator, place, schema["$ref"])
-    domain = ANYTHING
-    for table in (ASSERTIONS, APPLICATORS):
-        for keyword, value in schema.items():
-            entry = table.get(keyword)
-            if entry is None or not entry[1] <= draft <= entry[2]:
-                continue
-            try:
-                part = entry[0](evaluator, place, value)
-            except SchemaError as error:
-                if error.pointer is None:
-                    error.pointer = f"{place.pointer}/{escaped(keyword)}"
-                raise
-            domain = evaluator.narrowed(domain, part)
+        return APPLICATORS["$ref"][0](evaluator, place, schema["$ref"], ANYTHING)
+    domain, applied = ANYTHING, []
+    for keyword, value in schema.items():
+        entry = ASSERTIONS.get(keyword)
+        if entry is not None and entry[1] <= draft <= entry[2]:
+            with _at(place, keyword):
+                domain = evaluator.narrowed(domain, entry[0](evaluator, place, value))
+        elif keyword in APPLICATORS:
+            applied.append(keyword)
+    for keyword in applied:
+        apply, first, last = APPLICATORS[keyword]
+        if first <= draft <= last:
+            with _at(place, keyword):
+                part = apply(evaluator, place, schema[keyword], domain)
+                domain = evaluator.narrowed(domain, part)
     return domain
+
+
+@contextmanager
+def _at(place: Place, keyword: str) -> Iterator[None]:
+    """Say of an error without a place that this keyword is to blame."""
+    try:
+        yield
+    except SchemaError as error:
+        if error.pointer is None:
+            error.pointer = f"{place.pointer}/{escaped(keyword)}"
+        raise
 
 
 # -- any type --------------------------------------------------------------------------------
@@ -339,7 +352,7 @@ def _required(evaluator: Evaluator, place: Place, value: Any) -> Domain:  # noqa
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
         raise wrong(value, "an array of names")
     members = tuple((_named(name), TRUE) for name in dict.fromkeys(value))
-    return _objects(ObjectSet(members=members, order=tuple(value)))
+    return _objects(ObjectSet(members=members))
 
 
 def _min_properties(evaluator: Evaluator, place: Place, value: Any) -> Domain:  # noqa: ARG001

@@ -85,9 +85,7 @@ class Lowering:
         domain = self.evaluator.domain(condition)
         if not self._needs_rule(domain):
             return self._body(condition, domain)
-        return self.rules.add(
-            self.rules.fresh("v"), lambda: self._body(condition, domain)
-        )
+        return self.rules.add(self.rules.fresh("v"), lambda: self._body(condition, domain))
 
     @staticmethod
     def _needs_rule(domain: Domain) -> bool:

@@ -144,9 +144,7 @@ class _Objects:
             for region in regions:
                 for part, also in ((rest, values), (negate(rest), TRUE)):
                     inside = both(region.names, part)
-                    if inside != FALSE and not (
-                        region.names != TRUE and texts_are_empty(inside)
-                    ):
+                    if inside != FALSE and not (region.names != TRUE and texts_are_empty(inside)):
                         cut.append(_Region(inside, both(region.values, also)))
             regions = cut
             if len(regions) > _MOST_REGIONS:
@@ -368,4 +366,3 @@ def _next_count(count: int, low: int, high: int | None) -> int | None:
     if high is not None:
         return count + 1 if count < high else None
     return min(count + 1, low)
-

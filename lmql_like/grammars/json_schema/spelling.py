@@ -204,8 +204,15 @@ class _Builder:
             return
         kept = [i for i, local in enumerate(template.edges[0]) if not known[local]]
         a, b, c, d = template.edges
-        self._extend(([a[i] for i in kept], [b[i] for i in kept], [c[i] for i in kept],
-                      [d[i] for i in kept]), place)
+        self._extend(
+            (
+                [a[i] for i in kept],
+                [b[i] for i in kept],
+                [c[i] for i in kept],
+                [d[i] for i in kept],
+            ),
+            place,
+        )
 
     def _extend(
         self, edges: tuple[list[int], list[int], list[int], list[int]], place: list[int]

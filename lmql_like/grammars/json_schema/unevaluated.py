@@ -57,7 +57,12 @@ class _Names:
 _Case = tuple[Condition, Any]
 
 
-def unevaluated_properties(evaluator: Evaluator, place: Place, value: Any) -> Domain:
+def unevaluated_properties(
+    evaluator: Evaluator,
+    place: Place,
+    value: Any,
+    known: Domain,  # noqa: ARG001
+) -> Domain:
     """Return the domain of unevaluatedProperties."""
     condition = evaluator.condition(place, value, "unevaluatedProperties")
     if condition == TRUE:
@@ -73,7 +78,12 @@ def unevaluated_properties(evaluator: Evaluator, place: Place, value: Any) -> Do
     )
 
 
-def unevaluated_items(evaluator: Evaluator, place: Place, value: Any) -> Domain:
+def unevaluated_items(
+    evaluator: Evaluator,
+    place: Place,
+    value: Any,
+    known: Domain,  # noqa: ARG001
+) -> Domain:
     """Return the domain of unevaluatedItems."""
     condition = evaluator.condition(place, value, "unevaluatedItems")
     if condition == TRUE:
@@ -160,7 +170,9 @@ class _Cases:
         cases: list[_Case] = [(TRUE, self._own(evaluator, place, outermost))]
         for target in self._references(place):
             cases = self._all(cases, self._cases(target))
-        for condition in applicators.branches(evaluator, place, "allOf") if "allOf" in schema else ():
+        for condition in (
+            applicators.branches(evaluator, place, "allOf") if "allOf" in schema else ()
+        ):
             cases = self._all(cases, self._cases(condition))
         for keyword in ("anyOf", "oneOf"):
             if keyword in schema:
