@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
-from lmql_like.grammars import TokenMasker, Vocabulary, compile_regex
+from lmql_like.grammars import TokenMasker, Vocabulary, compile_json_schema, compile_regex
 
 __all__ = ["Engine"]
 
@@ -26,13 +26,18 @@ class Engine:
         state = grammar.new_state()
         state.fill_mask(np.zeros(self.vocabulary.n_words, np.uint32))
         state.advance(tokenizer.encode("a", add_special_tokens=False)[0])
+        schema = '{"properties": {"a": {"enum": ["b"]}}, "required": ["a"], "type": "object"}'
+        grammar = self.compile("json_schema", schema, tokenizer_dir)
+        state = grammar.new_state()
+        state.fill_mask(np.zeros(self.vocabulary.n_words, np.uint32))
         compile_regex(".{1,400}").matches("x" * 300)  # more states than there is room for at first
 
     def compile(self, kind: str, text: str, tokenizer_dir: str) -> _Grammar:  # noqa: ARG002
-        """Compile a constraint; only regular expressions yet."""
-        if kind != "regex":
+        """Compile a constraint: a regular expression or a JSON Schema."""
+        compilers = {"regex": compile_regex, "json_schema": compile_json_schema}
+        if kind not in compilers:
             raise NotImplementedError(kind)
-        return _Grammar(TokenMasker(compile_regex(text), self.vocabulary))
+        return _Grammar(TokenMasker(compilers[kind](text), self.vocabulary))
 
 
 class _Grammar:

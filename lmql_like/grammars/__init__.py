@@ -18,6 +18,7 @@ from lmql_like.grammars.compiler import (
     compile_regex,
 )
 from lmql_like.grammars.formulas import Formula
+from lmql_like.grammars.json_schema import compile_json, compile_json_schema
 from lmql_like.grammars.limits import DEFAULT_LIMITS, Limits
 from lmql_like.grammars.masker import TokenMasker
 from lmql_like.grammars.vocabulary import Vocabulary
@@ -32,5 +33,7 @@ __all__ = [
     "compile_choice",
     "compile_formula",
     "compile_grammar",
+    "compile_json",
+    "compile_json_schema",
     "compile_regex",
 ]

@@ -15,10 +15,6 @@ from typing import TypeAlias
 from lmql_like.grammars.automata.finite import FiniteAutomaton
 from lmql_like.grammars.regex.charsets import ALL_CHARACTERS, Ranges, complement, intersect, union
 from lmql_like.grammars.regex.nodes import (
-    Alternation,
-    CharSet,
-    Choice,
-    Concat,
     Finite,
     Node,
     Repeat,
@@ -29,8 +25,8 @@ __all__ = [
     "ANY_STRING",
     "spell_automaton",
     "spell_character",
-    "spell_node",
     "spell_other_texts",
+    "spell_rest",
     "spell_text",
     "spell_texts",
 ]
@@ -235,6 +231,14 @@ def spell_character(ranges: Ranges) -> Finite:
     return builder.finish((1,))
 
 
+def spell_rest(ranges: Ranges, plain: Ranges) -> Finite:
+    """Return the spellings of one character of a set but those that are a plain character."""
+    template = _Template()
+    template.add_literal(intersect(intersect(ranges, _PLAIN), complement(plain)))
+    template.add_escapes(ranges)
+    return Finite(template.n_states, template.edges, (1,))
+
+
 @lru_cache(maxsize=65536)
 def spell_text(text: str) -> Finite:
     """Return the spellings of a text, without the quotes."""
@@ -304,21 +308,6 @@ def spell_automaton(automaton: FiniteAutomaton) -> Finite:
     for source, target, ranges in automaton.moves():
         builder.put(source, ranges, target)
     return builder.finish(state for state, accept in enumerate(automaton.accepting) if accept)
-
-
-def spell_node(node: Node) -> Node:
-    """Return the spellings of the texts that a node without references matches."""
-    if isinstance(node, CharSet):
-        return spell_character(node.ranges)
-    if isinstance(node, Concat):
-        return Concat(tuple(map(spell_node, node.parts)))
-    if isinstance(node, Alternation):
-        return Alternation(tuple(map(spell_node, node.options)))
-    if isinstance(node, Choice):
-        return spell_texts(node.texts)
-    if isinstance(node, Repeat):
-        return Repeat(spell_node(node.item), node.low, node.high)
-    return node
 
 
 ANY_STRING: Node = Repeat(spell_character(ALL_CHARACTERS), 0, None)

@@ -23,13 +23,12 @@ from lmql_like.grammars.json_schema.conditions import (
     both,
     holds,
 )
+from lmql_like.grammars.json_schema.counting import repeat_character, spell_node
 from lmql_like.grammars.json_schema.formats import FORMATS
 from lmql_like.grammars.json_schema.patterns import pattern_automaton, pattern_node
 from lmql_like.grammars.json_schema.spelling import (
     ANY_STRING,
     spell_automaton,
-    spell_character,
-    spell_node,
     spell_other_texts,
     spell_texts,
 )
@@ -170,7 +169,7 @@ def string_node(condition: Condition) -> Node:
     if texts is not None:
         return spell_texts(sorted(texts)) if texts else _NOTHING
     if isinstance(condition, LengthIn):
-        return Repeat(spell_character(ALL_CHARACTERS), condition.low, condition.high)
+        return repeat_character(ALL_CHARACTERS, condition.low, condition.high)
     if isinstance(condition, (Pattern, Format)):
         pattern = condition.pattern if isinstance(condition, Pattern) else FORMATS[condition.name]
         node = pattern_node(pattern)
@@ -189,7 +188,7 @@ def string_node(condition: Condition) -> Node:
 def _joined_lengths(condition: All) -> Node | None:
     """Return the node of lengths and at most one pattern that repeats one set of characters."""
     low, high = 0, None
-    item: Node = _ANY
+    item = _ANY
     for part in condition.parts:
         if isinstance(part, LengthIn):
             bounds = (part.low, part.high)
@@ -206,7 +205,7 @@ def _joined_lengths(condition: All) -> Node | None:
         high = bounds[1] if high is None else high if bounds[1] is None else min(high, bounds[1])
     if high is not None and high < low:
         return _NOTHING
-    return Repeat(spell_node(item), low, high)
+    return repeat_character(item.ranges, low, high)
 
 
 def but_not(condition: Condition, texts: frozenset[str]) -> Condition:
