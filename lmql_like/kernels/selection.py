@@ -10,8 +10,9 @@ What makes the loops fast:
 
 * a row is read in slices of 512 floats, so that they stay in the first-level cache and
   the compiler knows that no index wraps around;
-* "is any of these better than the k-th best so far" is an integer count, which
-  vectorizes; only a slice that contains a better one is scanned value by value;
+* "is any of these better than the k-th best so far", allowed or not, is an integer count,
+  which vectorizes; only a slice that contains a better one is looked at word by word, in
+  the same way, and only a word that does value by value;
 * exp is a polynomial for 2**f times an exponent written as bits (relative error of the
   sum below 1e-6, see `tests/unit/runtime`), which vectorizes where libm's does not;
 * a bitmask word of 32 tokens is skipped when it is zero.
@@ -117,30 +118,21 @@ def _insert(
 
 
 @njit(cache=True, nogil=True)
-def _count_better(
-    values: NDArray[np.float32], words: NDArray[np.int32], threshold: np.float32
-) -> np.int32:
-    """Count the allowed values above a threshold; `values` has 32 per word."""
+def _count_better(values: NDArray[np.float32], threshold: np.float32) -> np.int32:
+    """Count the values above a threshold, allowed or not."""
     count = np.int32(0)
-    every, none = np.int32(-1), np.int32(0)
-    for w in range(len(words)):
-        every &= words[w]
-        none |= words[w]
-    if none == 0:
-        return count
-    if every == -1:
-        for i in range(len(values)):
-            count += np.int32(values[i] > threshold)
-        return count
-    for w in range(len(words)):
-        word = words[w]
-        if word == 0:
-            continue
-        lane = values[32 * w : 32 * w + 32]
-        for i in range(32):
-            bit = (word >> np.int32(i)) & np.int32(1)
-            count += np.int32(lane[i] > threshold) & bit
+    for i in range(len(values)):
+        count += np.int32(values[i] > threshold)
     return count
+
+
+@njit(cache=True, nogil=True)
+def _any_bit(words: NDArray[np.int32]) -> bool:
+    """Tell whether any token of some words is allowed."""
+    some = np.int32(0)
+    for w in range(len(words)):
+        some |= words[w]
+    return some != 0
 
 
 @njit(cache=True, nogil=True)
@@ -153,10 +145,16 @@ def _scan(
 ) -> None:
     """Insert every allowed value above the k-th best; value `i` is token `first + i`."""
     last = len(best) - 1
-    for i in range(len(values)):
-        word = words[i >> 5]
-        if (word >> np.int32(i & 31)) & np.int32(1) and values[i] > best[last]:
-            _insert(ids, best, first + i, values[i])
+    for w in range((len(values) + 31) // 32):
+        word = words[w]
+        if word == 0:
+            continue
+        lane = values[32 * w : 32 * w + 32]
+        if _count_better(lane, best[last]) == 0:
+            continue
+        for i in range(len(lane)):
+            if (word >> np.int32(i)) & np.int32(1) and lane[i] > best[last]:
+                _insert(ids, best, first + 32 * w + i, lane[i])
 
 
 @njit(cache=True, nogil=True)
@@ -190,7 +188,7 @@ def select_top_k(
         for begin in range(0, whole, _BLOCK):
             words = mask[begin // 32 : begin // 32 + _WORDS]
             values = row[begin : begin + _BLOCK]
-            if _count_better(values, words, best[last]) > 0:
+            if _any_bit(words) and _count_better(values, best[last]) > 0:
                 _scan(values, words, begin, row_ids, best)
         _scan(row[whole:], mask[whole // 32 :], whole, row_ids, best)
         normalizers[r] = _logsumexp(row, scratch)

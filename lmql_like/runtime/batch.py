@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,7 +109,7 @@ class Batch:
         for hypothesis in arriving:
             donor, shared = self._donor(hypothesis)
             parents.append(donor)
-            hypotheses.append(replace(hypothesis, n_fed=shared))
+            hypotheses.append(hypothesis.but(n_fed=shared))
         if parents != list(range(len(self._read))) and self._state is not None:
             began = time.perf_counter()
             self._state.gather(parents)
@@ -182,7 +182,7 @@ def _scored(hypothesis: Hypothesis, plan: Feed, block: NDArray[np.float32]) -> H
         block: float32[plan.keep, vocabulary], the logits.
     """
     if not hypothesis.unscored:
-        return replace(hypothesis, n_fed=plan.stop)
+        return hypothesis.but(n_fed=plan.stop)
     first = plan.stop - plan.keep
     logprob = hypothesis.logprob
     normalizer = np.empty(1)
@@ -192,7 +192,7 @@ def _scored(hypothesis: Hypothesis, plan: Feed, block: NDArray[np.float32]) -> H
         row_logsumexp(row[None], normalizer)
         check_normalizer(normalizer[0])
         logprob += float(row[hypothesis.ids[at]]) - float(normalizer[0])
-    return replace(hypothesis, n_fed=plan.stop, unscored=tuple(left), logprob=logprob)
+    return hypothesis.but(n_fed=plan.stop, unscored=tuple(left), logprob=logprob)
 
 
 def check_normalizer(normalizer: float) -> None:

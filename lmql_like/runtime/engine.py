@@ -13,7 +13,7 @@ those who do.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
@@ -235,7 +235,7 @@ class Engine:
             if offer is None:
                 continue
             if len(offer.token_ids) == 0 and offer.end_logprob == -np.inf:
-                group.search.finish(replace(offer.hypothesis, status="dead-end"))
+                group.search.finish(offer.hypothesis.but(status="dead-end"))
                 continue
             open_rows.append(row)
             own.append(offer)

@@ -31,6 +31,7 @@ __all__ = ["MaskRow", "MaskTable", "Recognizer", "build_recognizer", "recognizer
 
 _MAX_RECOGNIZERS = 512
 _MAX_ROW_BYTES = 64 * 2**20
+_MAX_OUTLOOKS = 100_000
 _SLOW = 100e-6  # seconds; below, handing a row to a thread costs more than filling it
 
 
@@ -126,6 +127,7 @@ class MaskTable:
         self._rows: OrderedDict[tuple[Recognizer, MaskerState], MaskRow] = OrderedDict()
         self._pending: dict[tuple[Recognizer, MaskerState], Future[tuple[MaskRow, float]]] = {}
         self._cost: dict[Recognizer, float] = {}
+        self._outlooks: dict[tuple[Recognizer, MaskerState], tuple[bool, bytes]] = {}
         self._max_rows = max(64, _MAX_ROW_BYTES // (4 * vocabulary.n_words))
 
     def row(self, recognizer: Recognizer, state: MaskerState) -> MaskRow:
@@ -143,6 +145,19 @@ class MaskTable:
         if len(self._rows) > self._max_rows:
             self._rows.popitem(last=False)
         return row
+
+    def outlook(self, recognizer: Recognizer, state: MaskerState) -> tuple[bool, bytes]:
+        """Return whether a text is final in a state, and the bytes that must follow."""
+        key = (recognizer, state)
+        known = self._outlooks.get(key)
+        if known is None:
+            if len(self._outlooks) > _MAX_OUTLOOKS:
+                self._outlooks.clear()
+            masker = recognizer.masker
+            is_final = masker.is_final(state)
+            known = (is_final, b"" if is_final else masker.forced_bytes(state))
+            self._outlooks[key] = known
+        return known
 
     def prepare(self, keys: Iterable[tuple[Recognizer, MaskerState]]) -> None:
         """Begin to fill rows that will be asked for, in threads."""

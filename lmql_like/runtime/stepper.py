@@ -97,11 +97,11 @@ class Stepper:
             return self._settle(Hypothesis(step, is_ranked=is_ranked))
         # What stood behind the last hole is encoded together with what follows, as if
         # both were one program.
-        begun = replace(self._without_end(after), is_ranked=is_ranked, note=None)
+        begun = self._without_end(after).but(is_ranked=is_ranked, note=None)
         ended = edits_of(begun.step)
         with self._attended(begun, ended):
             step = self._interpreter.start(dict(arguments), after.step.state)
-        return self._settle(replace(begun, step=preceded(step, ended)))
+        return self._settle(begun.but(step=preceded(step, ended)))
 
     def _without_end(self, complete: Hypothesis) -> Hypothesis:
         """Return a completed hypothesis as it was when its last hole had been filled."""
@@ -128,12 +128,11 @@ class Stepper:
     def take_token(self, hypothesis: Hypothesis, token_id: int, logprob: float) -> Hypothesis:
         """Append a token that the model chose; its bit must be set in the mask."""
         taken = self._append_to_hole(hypothesis, [token_id], forced=False)
-        return self._settle(replace(taken, logprob=hypothesis.logprob + logprob))
+        return self._settle(taken.but(logprob=hypothesis.logprob + logprob))
 
     def take_end(self, hypothesis: Hypothesis, logprob: float) -> Hypothesis:
         """End the open hole as the model chose."""
-        ended = replace(
-            hypothesis,
+        ended = hypothesis.but(
             logprob=hypothesis.logprob + logprob,
             n_ends=hypothesis.n_ends + bool(_hole_of(hypothesis).raw),
         )
@@ -141,7 +140,7 @@ class Stepper:
 
     def resume(self, hypothesis: Hypothesis) -> Hypothesis:
         """Go on with a closing hypothesis whose tokens have been scored."""
-        hypothesis = replace(hypothesis, is_closing=False)
+        hypothesis = hypothesis.but(is_closing=False)
         return self._settle(hypothesis if hypothesis.open_hole is None else self._close(hypothesis))
 
     def mask(self, hypothesis: Hypothesis) -> MaskRow:
@@ -200,22 +199,22 @@ class Stepper:
         """Append the literal text in front of the next hole and open it, or complete."""
         step, edits = hypothesis.step, edits_of(hypothesis.step)
         if hypothesis.is_ranked and self._writer.loses_unscored(hypothesis, edits):
-            return replace(hypothesis, is_closing=True)
+            return hypothesis.but(is_closing=True)
         hypothesis = self._writer.write(hypothesis, edits)
         if isinstance(step, Done):
-            return replace(hypothesis, status="complete")
+            return hypothesis.but(status="complete")
         if isinstance(step, DeadEnd):
-            return replace(hypothesis, status="dead-end")
+            return hypothesis.but(status="dead-end")
         hypothesis = self._writer.begin(hypothesis)
         if len(hypothesis.ids) > self._limit:
-            return replace(hypothesis, status="truncated")
+            return hypothesis.but(status="truncated")
         recognizer = self._recognizer(step.hole)
         state = recognizer.masker.start()
         if state is None:
-            return replace(hypothesis, status="dead-end")
+            return hypothesis.but(status="dead-end")
         coverage = self._coverage(recognizer, step.hole)
         hole = OpenHole(step.hole, recognizer, state, len(hypothesis.ids), b"", coverage)
-        hypothesis = replace(hypothesis, open_hole=hole)
+        hypothesis = hypothesis.but(open_hole=hole)
         if step.hole.options is not None:
             return self._take_best(hypothesis, hole, step.hole.options)
         return hypothesis
@@ -224,14 +223,13 @@ class Stepper:
         """Fill a hole with the likeliest of its values."""
         longest = max(len(self._encode(value.encode())) for value in options.values)
         if len(hypothesis.ids) + longest > self._limit:
-            return replace(hypothesis, status="truncated")
+            return hypothesis.but(status="truncated")
         scored = self._score(hypothesis.ids, options, hole.recognizer)
         if scored.best_logprob == -math.inf:
-            return replace(hypothesis, status="dead-end")
+            return hypothesis.but(status="dead-end")
         ids = (*hypothesis.ids, *scored.best_ids)
         value = scored.distribution.best
-        filled = replace(
-            hypothesis,
+        filled = hypothesis.but(
             ids=ids,
             logprob=hypothesis.logprob + scored.best_logprob,
             open_hole=None,
@@ -241,7 +239,7 @@ class Stepper:
         )
         with self._attended(filled):
             step = self._interpreter.fill(hypothesis.step.state, value, scored.distribution)
-        return replace(filled, step=step)
+        return filled.but(step=step)
 
     def _score(
         self, ids: tuple[int, ...], options: Options, recognizer: Recognizer | None = None
@@ -299,15 +297,14 @@ class Stepper:
     def _force(self, hypothesis: Hypothesis) -> Hypothesis | None:
         """Do what can be done without the model; None where it must be asked."""
         hole = _hole_of(hypothesis)
-        masker = hole.recognizer.masker
-        if masker.is_final(hole.state):
+        is_final, forced = self._masks.outlook(hole.recognizer, hole.state)
+        if is_final:
             return self._close(hypothesis)
         room = self._limit - len(hypothesis.ids)
         if room <= 0:
-            return replace(hypothesis, status="truncated")
+            return hypothesis.but(status="truncated")
         # Inside a character the mask knows better than the tokenizer.
-        forced = b"" if incomplete_tail(hole.raw) else masker.forced_bytes(hole.state)
-        if forced:
+        if forced and not incomplete_tail(hole.raw):
             run = self._forced_tokens(hole, forced)[:room]
             if run:
                 return self._append_to_hole(hypothesis, run, forced=True)
@@ -317,7 +314,7 @@ class Stepper:
         if row.count == 0:
             if row.is_accepting:
                 return self._close(hypothesis)
-            return replace(hypothesis, status="dead-end")
+            return hypothesis.but(status="dead-end")
         if row.count == 1 and not row.is_accepting:
             return self._append_to_hole(hypothesis, [row.only], forced=True)
         return None
@@ -366,13 +363,10 @@ class Stepper:
         spelled = b"".join([self._model.vocabulary.tokens[token_id] for token_id in new])
         ids = (*hypothesis.ids, *new)
         coverage = None if hole.coverage is None else hole.coverage.behind(spelled)
-        opened = replace(hole, state=state, raw=hole.raw + spelled, coverage=coverage)
+        opened = hole.but(state=state, raw=hole.raw + spelled, coverage=coverage)
         if not forced:
-            return replace(
-                hypothesis, ids=ids, open_hole=opened, n_generated=hypothesis.n_generated + 1
-            )
-        return replace(
-            hypothesis,
+            return hypothesis.but(ids=ids, open_hole=opened, n_generated=hypothesis.n_generated + 1)
+        return hypothesis.but(
             ids=ids,
             open_hole=opened,
             unscored=(*hypothesis.unscored, *range(len(hypothesis.ids), len(ids))),
@@ -386,13 +380,12 @@ class Stepper:
         if value != hole.raw:
             cut = self._cut(hypothesis, hole, value)
             if cut is None:
-                return replace(hypothesis, status="dead-end")
+                return hypothesis.but(status="dead-end")
             shared, spelled = cut
             if hypothesis.is_ranked and any(at >= shared for at in hypothesis.unscored):
-                return replace(hypothesis, is_closing=True)
+                return hypothesis.but(is_closing=True)
             unscored = tuple(at for at in hypothesis.unscored if at < shared)
-            hypothesis = replace(
-                hypothesis,
+            hypothesis = hypothesis.but(
                 ids=(*hypothesis.ids[:shared], *spelled),
                 n_fed=min(hypothesis.n_fed, shared),
                 unscored=unscored,
@@ -402,8 +395,7 @@ class Stepper:
         if value:
             segments = (*segments, Segment(value, hole.hole.name))
         state = hypothesis.step.state
-        closed = replace(
-            hypothesis,
+        closed = hypothesis.but(
             open_hole=None,
             segments=segments,
             spans=(*hypothesis.spans, (hole.first, len(hypothesis.ids))),
@@ -411,7 +403,7 @@ class Stepper:
         )
         with self._attended(closed):
             step = self._interpreter.fill(state, value.decode())
-        return replace(closed, step=step)
+        return closed.but(step=step)
 
     def _cut(
         self, hypothesis: Hypothesis, hole: OpenHole, value: bytes

@@ -18,7 +18,7 @@ has been asked: text that was forced counts when its hypothesis leaves the heap.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -69,7 +69,7 @@ class BestK(Strategy):
         self._n_expanded += len(offers)
         for parent, offer in enumerate(offers):
             for choice in offer.choices(parent)[: self._rules.top_k_continuations]:
-                child = replace(take(choice), note=self._round)
+                child = take(choice).but(note=self._round)
                 if child.is_settled:
                     self.finish(child)
                 elif child.status is not None:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -59,7 +58,7 @@ class DiverseBeam(Strategy):
             ]
 
             def take_for_group(choice: Choice, group: int = group) -> Hypothesis:
-                return replace(take(choice), note=group)
+                return take(choice).but(note=group)
 
             choices = self._ordered(own, made)
             taken, tails = take_in_order(choices, self._size, take_for_group, shelf.add)

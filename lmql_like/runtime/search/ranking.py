@@ -4,9 +4,10 @@ The score of a hypothesis is `logprob / length ** length_penalty`, where the len
 the tokens in holes and the ends of holes with text that the model chose (as transformers
 counts the end-of-text token), and is 1 at least.
 
-Log-probabilities only fall and lengths only grow, so an unfinished hypothesis can reach
+Log-probabilities only fall, and lengths grow but for what is taken back (a stop phrase,
+the text of a nested query), so an unfinished hypothesis can reach
 
-* at most its score of now, where the penalty is 0 or less;
+* at most its score of now, without what may be taken back, where the penalty is 0 or less;
 * at most `logprob / longest ** length_penalty`, where it is above 0. The longest a
   hypothesis can get is known: `max_len` bounds the tokens, and there is no more than one
   end for each.
@@ -51,10 +52,12 @@ class Ranking:
 
     def reach(self, hypothesis: Hypothesis) -> float:
         """Return a score that nothing which goes on from a hypothesis exceeds."""
-        if self.length_penalty <= 0 or self.early_stopping == "heuristic":
+        if self.length_penalty == 0 or self.early_stopping == "heuristic":
             return self.score(hypothesis)
-        longest = max(1, 2 * (self.max_len - hypothesis.n_prompt), hypothesis.length)
-        return hypothesis.logprob / float(longest**self.length_penalty)
+        length = hypothesis.least_length
+        if self.length_penalty > 0:
+            length = max(2 * (self.max_len - hypothesis.least_prompt), hypothesis.length)
+        return hypothesis.logprob / float(max(1, length) ** self.length_penalty)
 
     def best_first(self, hypotheses: list[Hypothesis]) -> list[Hypothesis]:
         """Sort: complete ones first, then truncated ones, then dead ends; each by score."""

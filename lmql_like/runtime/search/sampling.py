@@ -8,7 +8,6 @@ Each choice takes one uniform number.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +60,7 @@ class Sampling(Strategy):
         going: list[Placed] = []
         for parent, offer in enumerate(offers):
             for choice, lane in self._draw(parent, offer):
-                child = replace(take(choice), lane=lane)
+                child = take(choice).but(lane=lane)
                 if child.status is None:
                     going.append((parent, child))
                 else:
@@ -72,7 +71,7 @@ class Sampling(Strategy):
     def finish(self, hypothesis: Hypothesis) -> None:
         """Keep a finished sample; before the first choice it is all of them."""
         lanes = list(self._generators) if self._unforked else [hypothesis.lane]
-        self._finished.extend(replace(hypothesis, lane=lane) for lane in lanes)
+        self._finished.extend(hypothesis.but(lane=lane) for lane in lanes)
 
     def results(self) -> list[Hypothesis]:
         """Return the samples in order of their numbers."""

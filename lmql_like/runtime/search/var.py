@@ -84,7 +84,7 @@ class Var(Strategy):
                 if offer.hypothesis.note in (None, number)
             ]
             for parent, child in search.step(own, take):
-                placed = (parent, replace(child, note=number))
+                placed = (parent, child.but(note=number))
                 if child.is_settled:
                     self.finish(child)
                 elif child.status is not None:
@@ -114,7 +114,7 @@ class Var(Strategy):
         self._values = []
         self._round += 1
         best = [
-            (parent, replace(value, note=number, lane=0))
+            (parent, value.but(note=number, lane=0))
             for number, (parent, value) in enumerate(ranked[: self._rules.n])
         ]
         self._searches = [self._search(number, value) for number, (_, value) in enumerate(best)]
@@ -166,7 +166,7 @@ class _HoleSamples(_HoleSearch):
             lanes = [offer.hypothesis.lane] if self._is_forked else range(len(self._draws))
             for lane in lanes:
                 child = take(self._drawn(parent, offer, self._draws[lane]))
-                placed.append((parent, replace(child, lane=lane)))
+                placed.append((parent, child.but(lane=lane)))
         self._is_forked = True
         return placed
 
@@ -224,6 +224,6 @@ class _HoleBeam(_HoleSearch):
     def _may_win(self, hypothesis: Hypothesis) -> bool:
         if len(self._values) < self._b:
             return True
-        longest = max(1, 2 * (self._max_len - hypothesis.n_prompt))
+        longest = max(1, 2 * (self._max_len - hypothesis.least_prompt))
         reach = (hypothesis.logprob - self._start.logprob) / longest**self._penalty
         return bool(reach > self._score(self._values[-1][1]))
