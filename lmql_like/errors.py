@@ -127,6 +127,7 @@ CODES: dict[str, str] = {
     "G407": "the lexed reading of a grammar is not supported yet",
     "G408": "there is no such grammar syntax or reading",
     "G409": "a terminal matches the empty text",
+    "G410": "the grammar is too long",
     # G5: what `check-grammar` finds in a grammar that can be read
     "G501": "a rule is never used",
     "G502": "a rule matches no text",

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from lmql_like.grammars import Automaton, compile_formula, compile_grammar, compile_regex
+from lmql_like.grammars.cfg.ebnf import read_ebnf
+from lmql_like.grammars.cfg.gbnf import read_gbnf
 from lmql_like.grammars.cfg.lark_grammar import read_lark
 from lmql_like.grammars.cfg.reader import START_RULES, read_grammar
 from lmql_like.grammars.cfg.rules import RuleSet
@@ -68,7 +70,8 @@ class MaskConstraint:
         start = START_RULES[self.syntax] if self.start is None else self.start
         if self.syntax == "lark":
             return read_lark(self.grammar or "", start=start, keep_terminals=True)
-        return read_grammar(self.grammar or "", start=start, syntax=self.syntax)
+        read = read_gbnf if self.syntax == "gbnf" else read_ebnf
+        return read(self.grammar or "", start=start)
 
     def _compile_grammar(self) -> Automaton:
         return compile_grammar(

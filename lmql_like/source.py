@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 __all__ = ["Source", "Span", "is_unicode", "printable"]
 
+_LONGEST_LINE = 400  # characters that an excerpt shows
+
 
 def is_unicode(text: str) -> bool:
     """Tell whether a text can be written as UTF-8: it holds no half of a surrogate pair."""
@@ -78,17 +80,30 @@ class Source:
         return self.text[span.start : span.end]
 
     def excerpt(self, span: Span, label: str = "") -> str:
-        """Draw the first line of a span with carets under it and a label behind them."""
+        """Draw the first line of a span with carets under it and a label behind them.
+
+        Of a very long line only the part around the span is shown.
+        """
         line, column = self.position(span.start)
-        text = self.line_text(line)
-        width = max(1, min(span.end - span.start, len(text) - column + 1))
+        text, before = _window(self.line_text(line), column - 1)
+        width = max(1, min(span.end - span.start, len(text) - before))
         # Tabs are kept in front of the carets, so they line up whatever a tab's width is.
-        before = printable(text[: column - 1])
-        marked = printable(text[column - 1 : column - 1 + width])
-        indent = "".join("\t" if char == "\t" else " " for char in before)
+        head = printable(text[:before])
+        marked = printable(text[before : before + width])
+        indent = "".join("\t" if char == "\t" else " " for char in head)
         pad = " " * len(str(line))
         marks = f"{indent}{'^' * max(1, len(marked))} {label}".rstrip()
         shown = printable(text)
         return (
             f" {pad}--> {self.name}:{line}:{column}\n {pad} |\n {line} | {shown}\n {pad} | {marks}"
         )
+
+
+def _window(line: str, at: int) -> tuple[str, int]:
+    """Return what is shown of a line around a place, and where the place is in that."""
+    if len(line) <= _LONGEST_LINE:
+        return line, at
+    start = max(0, min(at - _LONGEST_LINE // 3, len(line) - _LONGEST_LINE))
+    end = start + _LONGEST_LINE
+    begun = "..." if start else ""
+    return begun + line[start:end] + ("..." if end < len(line) else ""), at - start + len(begun)

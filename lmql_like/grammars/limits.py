@@ -13,6 +13,8 @@ class Limits:
 
     Attributes:
         max_nesting: groups inside groups in a pattern.
+        max_words: names, texts and patterns that a Lark grammar is made of; Lark takes about
+            a second for 10,000.
         max_nfa_states: states of the automata before determinization, over all patterns
             of one constraint; counted repeats are written out here.
         max_states: deterministic states built, on demand, over the constraint's life.
@@ -22,6 +24,7 @@ class Limits:
     """
 
     max_nesting: int = 100
+    max_words: int = 100_000
     max_nfa_states: int = 1_000_000
     max_states: int = 200_000
     max_set_items: int = 50_000_000

@@ -27,6 +27,7 @@ from lmql_like.grammars.cfg.lark_text import Names, check_terminals, refuse_decl
 from lmql_like.grammars.cfg.rules import RuleSet
 from lmql_like.grammars.limits import DEFAULT_LIMITS, Limits
 from lmql_like.grammars.regex.nodes import Concat, Node, Reference, Repeat
+from lmql_like.grammars.regex.spelling import merged
 from lmql_like.source import Source, Span
 
 __all__ = ["Leaves", "RuleTranslator", "load_lark", "quote_lark", "read_lark"]
@@ -61,12 +62,13 @@ def read_lark(
     grammar = load_lark(names)
     builder = NodeBuilder(names, limits)
     leaves = _Spelled(builder, grammar, keep_names=keep_terminals)
-    rules = RuleTranslator(names, grammar, builder, leaves)
-    first = rules.translate(start)
+    first = RuleTranslator(names, grammar, builder, leaves).translate(start)
+    places = {name: spans[0] for name, spans in names.defined.items()}
+    rules = {name: merged(node) for name, node in builder.rules.items()}
     if leaves.ignored is None:
-        return RuleSet(builder.rules, start, source)
-    builder.rules[_START] = Concat((leaves.ignored.node, first))
-    return RuleSet(builder.rules, _START, source)
+        return RuleSet(rules, start, source, places)
+    rules[_START] = Concat((leaves.ignored.node, first))
+    return RuleSet(rules, _START, source, places)
 
 
 def quote_lark(text: str) -> str:

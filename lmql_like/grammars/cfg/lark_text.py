@@ -8,6 +8,7 @@ nested too deep, and notes where every name is defined and used.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from lmql_like.errors import GrammarError
@@ -72,11 +73,11 @@ def scan_names(source: Source, limits: Limits) -> Names:
 
     Raises:
         GrammarError: G401 something is never closed or a number is too long, G405
-            brackets nest too deep.
+            brackets nest too deep, G410 too long.
     """
     names = Names(source)
     depth, line, at_start, directive, current = 0, 0, True, "", ""
-    for match in _WORD.finditer(source.text):
+    for match in _words(source, limits):
         kind, span = match.lastgroup, Span(*match.span())
         if kind in ("blank", "comment"):
             line = 0 if kind == "comment" else line
@@ -104,6 +105,23 @@ def scan_names(source: Source, limits: Limits) -> Names:
             _check_word(source, match.group(), span)
         at_start = at_start and match.group() in "?!"
     return names
+
+
+def _words(source: Source, limits: Limits) -> Iterator[re.Match[str]]:
+    """Yield the words of a grammar; refuse one that has too many."""
+    count = 0
+    for match in _WORD.finditer(source.text):
+        count += match.lastgroup in ("name", "string", "regexp")
+        if count > limits.max_words:
+            raise GrammarError(
+                "G410",
+                f"the grammar has more than {limits.max_words} names, texts and patterns",
+                source=source,
+                span=Span(*match.span()),
+                label="one too many",
+                help="write it in GBNF, which is read much faster, or raise Limits.max_words",
+            )
+        yield match
 
 
 def _note(names: Names, name: str, span: Span, directive: str, *, defined: bool) -> None:

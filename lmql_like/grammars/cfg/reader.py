@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from lmql_like.errors import GrammarError, did_you_mean
 from lmql_like.grammars.cfg.ebnf import read_ebnf
 from lmql_like.grammars.cfg.gbnf import read_gbnf
+from lmql_like.grammars.cfg.inlining import inline_small_rules
+from lmql_like.grammars.cfg.rule_sizes import check_sizes
 from lmql_like.grammars.cfg.rules import RuleSet
 from lmql_like.grammars.limits import DEFAULT_LIMITS, Limits
 
@@ -33,12 +36,20 @@ def read_grammar(
         syntax: "lark", "gbnf" (llama.cpp) or "ebnf" (XGrammar).
         lexing: "scannerless" or "lexed". GBNF and EBNF have no lexer and only one
             reading, whatever is asked for.
-        limits: `max_nesting` bounds groups inside groups.
+        limits: `max_nesting` bounds groups inside groups, `max_words` what a Lark grammar is
+            made of, `max_nfa_states` what is written out.
 
     Raises:
         GrammarError: G401 to G406 for the grammar, G407 the reading is not supported,
-            G408 no such syntax or reading, G101, G102 and G203 for a pattern in it.
+            G408 no such syntax or reading, G410 too long, G202 too large when written out,
+            G101, G102 and G203 for a pattern in it.
     """
+    rules = _read(text, start, syntax, lexing, limits)
+    check_sizes(rules, limits)
+    return replace(rules, rules=inline_small_rules(rules.rules))
+
+
+def _read(text: str, start: str | None, syntax: str, lexing: str, limits: Limits) -> RuleSet:
     check_choices(syntax, lexing)
     start = START_RULES[syntax] if start is None else start
     if syntax != "lark":

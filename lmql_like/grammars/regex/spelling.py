@@ -17,6 +17,7 @@ from lmql_like.source import Span
 
 __all__ = ["children", "covering", "merged", "place_of"]
 
+_EMPTY: Node = Concat(())
 _MANY = 16  # options of an alternation worth a trie
 
 
@@ -45,23 +46,53 @@ def place_of(node: Node) -> Span | None:
 
 
 def merged(node: Node) -> Node:
-    """Return a node of the same language whose long alternations of texts are `Choice`s."""
+    """Return a node of the same language whose long alternations of texts are `Choice`s.
+
+    Texts with one and the same node behind them (as a lexer's ignored text) become one
+    choice in front of it. Parts that stood in several places still are one object.
+    """
+    return _merged(node, {})
+
+
+def _merged(node: Node, done: dict[int, Node]) -> Node:
+    if id(node) not in done:
+        done[id(node)] = _merged_anew(node, done)
+    return done[id(node)]
+
+
+def _merged_anew(node: Node, done: dict[int, Node]) -> Node:
     if isinstance(node, Concat):
-        return Concat(tuple(map(merged, node.parts)), node.span)
+        return Concat(tuple(_merged(part, done) for part in node.parts), node.span)
     if isinstance(node, Repeat):
-        return replace(node, item=merged(node.item))
+        return replace(node, item=_merged(node.item, done))
     if not isinstance(node, Alternation):
         return node
-    options = tuple(map(merged, node.options))
+    options = tuple(_merged(option, done) for option in node.options)
     if len(options) < _MANY:
         return Alternation(options, node.span)
-    found = [_text(option) for option in options]
-    texts = tuple(text for text in found if text is not None)
-    others = tuple(o for o, text in zip(options, found, strict=True) if text is None)
-    if len(texts) < _MANY:
-        return Alternation(options, node.span)
-    choice = Choice(texts, node.span)
-    return Alternation((choice, *others), node.span) if others else choice
+    groups: dict[int, list[tuple[str, Node]]] = {}
+    others: list[Node] = []
+    for option in options:
+        head, tail = _head_and_tail(option)
+        text = _text(head)
+        if text is None:
+            others.append(option)
+        else:
+            groups.setdefault(id(tail), []).append((text, tail))
+    found: list[Node] = []
+    for pairs in groups.values():
+        choice = Choice(tuple(text for text, _ in pairs), node.span)
+        tail = pairs[0][1]
+        found.append(choice if tail is _EMPTY else Concat((choice, tail), node.span))
+    found += others
+    return found[0] if len(found) == 1 else Alternation(tuple(found), node.span)
+
+
+def _head_and_tail(node: Node) -> tuple[Node, Node]:
+    """Return what stands first, and what stands behind it if it is no plain text."""
+    if isinstance(node, Concat) and len(node.parts) == 2 and _text(node.parts[1]) is None:
+        return node.parts
+    return node, _EMPTY
 
 
 def _text(node: Node) -> str | None:
