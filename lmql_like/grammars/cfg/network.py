@@ -41,7 +41,7 @@ from lmql_like.grammars.regex.nodes import (
     is_nullable_diagram,
 )
 
-__all__ = ["build_network", "references"]
+__all__ = ["build_network", "references", "size"]
 
 _SMALL = 64  # nodes of a rule that is put in place where it is used
 
@@ -84,19 +84,23 @@ def _children(node: Node) -> tuple[Node, ...]:
     return (node.item,) if isinstance(node, Repeat) else ()
 
 
-def references(node: Node) -> Iterator[str]:
-    """Yield the names of the rules that a node refers to."""
+def references(node: Node) -> Iterator[Reference]:
+    """Yield the references to rules inside a node."""
     stack = [node]
     while stack:
         current = stack.pop()
         kind = type(current)
-        if kind is Reference:
-            yield current.name  # type: ignore[union-attr]
+        if isinstance(current, Reference):
+            yield current
         elif kind is not Finite and kind is not CharSet and kind is not Choice:
             stack += _children(current)
 
 
-def _size(node: Node) -> int:
+def _names(node: Node) -> dict[str, None]:
+    return {reference.name: None for reference in references(node)}
+
+
+def size(node: Node) -> int:
     """Return about how many states a node needs."""
     if isinstance(node, Choice):
         return sum(map(len, node.texts))
@@ -104,24 +108,24 @@ def _size(node: Node) -> int:
         return node.n_states
     if isinstance(node, CharSet):
         return 1 if not node.ranges or node.ranges[-1][1] < 0x80 else 8
-    inner = 1 + sum(map(_size, _children(node)))
+    inner = 1 + sum(map(size, _children(node)))
     return inner * max(node.low, node.high or 1, 1) if isinstance(node, Repeat) else inner
 
 
 def _inline_small(rules: Mapping[str, Node]) -> dict[str, Node]:
     """Put rules without references in the place of references to them, while they are small."""
     left = dict(rules)
-    used = {name: set(references(node)) for name, node in left.items()}
+    used = {name: _names(node) for name, node in left.items()}
     while True:
         plain = {
-            name: node for name, node in left.items() if not used[name] and _size(node) <= _SMALL
+            name: node for name, node in left.items() if not used[name] and size(node) <= _SMALL
         }
-        users = [name for name, names in used.items() if not names.isdisjoint(plain)]
+        users = [name for name, names in used.items() if not names.keys().isdisjoint(plain)]
         if not users:
             return left
         for name in users:
             left[name] = _with_rules(left[name], plain)
-            used[name] = set(references(left[name]))
+            used[name] = _names(left[name])
 
 
 def _with_rules(node: Node, rules: Mapping[str, Node]) -> Node:
@@ -141,7 +145,7 @@ def _reachable(rules: Mapping[str, Node], start: str) -> dict[str, Node]:
     """Return the rules that the start rule needs, itself first."""
     found, stack = {start: rules[start]}, [start]
     while stack:
-        for name in references(found[stack.pop()]):
+        for name in _names(found[stack.pop()]):
             if name not in found:
                 found[name] = rules[name]
                 stack.append(name)
@@ -353,7 +357,7 @@ class _Graph:
     def finish(self, start: int, accept: int) -> Network:
         """Return the network; a rule stands before those it begins with."""
         order: TopologicalSorter[int] = TopologicalSorter(
-            {rule: () for rule in range(len(self.names))}
+            dict.fromkeys(range(len(self.names)), ())
         )
         for rule in range(len(self.names)):
             for callee in self.begins_with(rule):

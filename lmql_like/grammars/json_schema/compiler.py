@@ -17,10 +17,12 @@ from typing import Any, TypeAlias
 
 from lmql_like.errors import GrammarError, SchemaError, did_you_mean
 from lmql_like.grammars.automaton import Automaton
+from lmql_like.grammars.cfg.network import references
 from lmql_like.grammars.cfg.rules import RuleSet
 from lmql_like.grammars.compiler import compile_formula
 from lmql_like.grammars.formulas import Derives, Formula
 from lmql_like.grammars.json_schema import layout
+from lmql_like.grammars.json_schema.counting import Shared
 from lmql_like.grammars.json_schema.documents import Documents
 from lmql_like.grammars.json_schema.evaluation import Evaluator, Unenforced
 from lmql_like.grammars.json_schema.lowering import Lowering, Options, too_large
@@ -158,15 +160,15 @@ def _read(schema: Any, options: Options, assert_formats: bool, warn: bool) -> Sc
 
 def _reached(lowering: Lowering, start: Node) -> dict[str, Node]:
     """Return the rules that a node needs, lowered one after the other."""
-    from lmql_like.grammars.cfg.network import references
-
     rules: dict[str, Node] = {"start": start}
-    stack = ["start"]
+    stack = [start]
     while stack:
-        for name in references(rules[stack.pop()]):
+        for reference in references(stack.pop()):
+            name = reference.name
             if name not in rules:
-                rules[name] = lowering.rules[name]
-                stack.append(name)
+                shared = isinstance(reference, Shared)
+                rules[name] = reference.node if shared else lowering.rules[name]
+                stack.append(rules[name])
     return rules
 
 

@@ -8,8 +8,11 @@ twice: the position is then kept by the stack, and a bound costs its logarithm.
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import dataclass, field
 from functools import lru_cache
 
+from lmql_like.grammars.cfg.network import size
 from lmql_like.grammars.json_schema.spelling import (
     spell_character,
     spell_rest,
@@ -26,10 +29,17 @@ from lmql_like.grammars.regex.nodes import (
     Repeat,
 )
 
-__all__ = ["SHARED_RULES", "repeat_character", "spell_node"]
+__all__ = ["Shared", "repeat_character", "spell_node"]
 
-SHARED_RULES: dict[str, Node] = {}
-"""Rules that nodes of this module refer to, by name; they mean the same in every grammar."""
+_numbers = itertools.count()
+
+
+@dataclass(frozen=True)
+class Shared(Reference):
+    """A reference that brings its rule along: it means the same in every grammar."""
+
+    node: Node = field(default=Concat(()), compare=False)
+
 
 _ASCII: Ranges = ((0x20, 0x21), (0x23, 0x5B), (0x5D, 0x7F))
 _FEW_COPIES = 3
@@ -64,20 +74,23 @@ def spell_node(node: Node) -> Node:
     if isinstance(node, Repeat):
         if isinstance(node.item, CharSet):
             return repeat_character(node.item.ranges, node.low, node.high)
-        return Repeat(spell_node(node.item), node.low, node.high)
+        item = spell_node(node.item)
+        copies = node.low if node.high is None else node.high
+        if copies > _FEW_COPIES and size(item) > _FEW_STATES:
+            item = _shared(item)
+        return Repeat(item, node.low, node.high)
     return node
 
 
 @lru_cache(maxsize=1024)
 def _light(ranges: Ranges) -> Node:
     plain = intersect(ranges, _ASCII)
-    rest = _shared(f"character {len(SHARED_RULES)}", spell_rest(ranges, plain))
+    rest = _shared(spell_rest(ranges, plain))
     return Alternation((CharSet(plain), rest)) if plain else rest
 
 
-def _shared(name: str, node: Node) -> Node:
-    SHARED_RULES[name] = node
-    return Reference(name)
+def _shared(node: Node) -> Node:
+    return Shared(f"shared {next(_numbers)}", node=node)
 
 
 def _by_doubling(ranges: Ranges, low: int, high: int | None) -> Node:
@@ -97,7 +110,7 @@ def _power(ranges: Ranges, power: int) -> Node:
     """Return the rule of 2 ** power characters."""
     half = _light(ranges) if power == 0 else _power(ranges, power - 1)
     node = half if power == 0 else Concat((half, half))
-    return _shared(f"characters {len(SHARED_RULES)}", node)
+    return _shared(node)
 
 
 @lru_cache(maxsize=4096)
@@ -109,4 +122,4 @@ def _up_to(ranges: Ranges, count: int) -> Node:
         options.append(_up_to(ranges, (1 << power) - 1))
     if count > 1 << power:
         options.append(Concat((options[0], _up_to(ranges, count - (1 << power)))))
-    return _shared(f"characters {len(SHARED_RULES)}", Alternation(tuple(options)))
+    return _shared(Alternation(tuple(options)))

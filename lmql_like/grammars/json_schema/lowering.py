@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from lmql_like.errors import GrammarError, SchemaError
 from lmql_like.grammars.json_schema import layout
 from lmql_like.grammars.json_schema.conditions import FALSE, TRUE, Condition
-from lmql_like.grammars.json_schema.counting import SHARED_RULES
 from lmql_like.grammars.json_schema.documents import Place
 from lmql_like.grammars.json_schema.domains import ANY_ARRAY, ANY_OBJECT, Domain
 from lmql_like.grammars.json_schema.evaluation import Evaluator
@@ -41,8 +40,6 @@ class LazyRules(Mapping[str, Node]):
         return Reference(name)
 
     def __getitem__(self, name: str) -> Node:
-        if name in SHARED_RULES:
-            return SHARED_RULES[name]
         if name not in self._known:
             make = self._pending.pop(name)
             self._known[name] = make()

@@ -48,7 +48,7 @@ __all__ = ["object_node"]
 _MOST_NEEDS = 6
 _TRACKED = 4  # members of a small object, each of which can come once only
 _MOST_REGIONS = 64
-_MOST_FREE_NEEDS = 4
+_MOST_FREE_NEEDS = 6
 _MOST_STATES = 20_000
 
 
