@@ -7,18 +7,27 @@ data file failed, or a grammar has errors; 2 the query, its arguments or the com
 
 from __future__ import annotations
 
-import difflib
-import functools
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lmql_like import __version__
-from lmql_like.errors import CODES, LmqlLikeError, ModelError, QueryError, did_you_mean
+from lmql_like.cli_authors import check, fmt, repl, trace
+from lmql_like.cli_common import (
+    COMPLETE,
+    INCOMPLETE,
+    check_decoder,
+    compile_given,
+    load_given,
+    model_options,
+    read_arguments,
+    reports_errors,
+)
+from lmql_like.errors import CODES, QueryError, did_you_mean
 from lmql_like.files import read_text
 
 if TYPE_CHECKING:
@@ -29,29 +38,15 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-COMPLETE, INCOMPLETE, QUERY_WRONG, MODEL_WRONG = range(4)
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
-
-def _reports_errors(command: _Command) -> _Command:
-    """Print an error of ours without a traceback, and exit with its code."""
-
-    @functools.wraps(command)
-    def guarded(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return command(*args, **kwargs)
-        except LmqlLikeError as error:
-            click.echo(error.render(), err=True)
-            sys.exit(MODEL_WRONG if isinstance(error, ModelError) else QUERY_WRONG)
-
-    return cast("_Command", guarded)
-
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="lmql-like")
 def main() -> None:
     """Run prompt programs whose outputs cannot break their rules."""
+
+
+for _command in (check, fmt, repl, trace):
+    main.add_command(_command)
 
 
 # -- run -------------------------------------------------------------------------------
@@ -61,18 +56,12 @@ def main() -> None:
 @click.argument("file", required=False)
 @click.option("-c", "code", metavar="CODE", help="The query itself, instead of a file.")
 @click.option("--arg", "args", multiple=True, metavar="NAME=VALUE", help="An argument.")
-@click.option("--model", metavar="PATH_OR_NAME", help="A folder or hub name; default: embedded.")
-@click.option("--device", metavar="NAME", help="Such as cpu or cuda:0.")
-@click.option("--dtype", metavar="NAME", help="Of the weights: float32, bfloat16, float16.")
-@click.option("--device-map", metavar="MAP", help="Spread the model over devices, such as auto.")
-@click.option("--trust-remote-code", is_flag=True, help="Run the model's own Python code.")
-@click.option("--decoder", metavar="CALL", help='Such as "beam(n=4)" or "sample(temperature=0.7)".')
-@click.option("--seed", type=int, help="Makes sampling repeatable.")
+@model_options
 @click.option("--json", "as_json", is_flag=True, help="Print results as JSON, one per line.")
 @click.option("--data", type=click.Path(path_type=Path), help="Many inputs: a .jsonl or .csv file.")
 @click.option("--output", type=click.Path(path_type=Path), help="Results of --data, as .jsonl.")
 @click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True)
-@_reports_errors
+@reports_errors
 def run(
     file: str | None,
     code: str | None,
@@ -83,7 +72,7 @@ def run(
     data: Path | None,
     output: Path | None,
     batch_size: int,
-    **model_options: Any,
+    **options: Any,
 ) -> None:
     """Run the query in FILE ("-" reads standard input).
 
@@ -93,75 +82,17 @@ def run(
 
     A query file is a program: run only files that you would run as Python.
     """
-    program = _compile(file, code)
-    arguments = _arguments(program, args)
-    _check_decoder(decoder)
+    program = compile_given(file, code)
+    arguments = read_arguments(program, args)
+    check_decoder(decoder)
     if data is not None:
-        _run_data(program, arguments, data, output, decoder, seed, batch_size, model_options)
+        _run_data(program, arguments, data, output, decoder, seed, batch_size, options)
         return
     if output is not None:
         raise click.UsageError("--output goes with --data; use > to keep what is printed")
-    model = _load(program, model_options)
+    model = load_given(program, options)
     results = _run_once(program, arguments, model, decoder, seed, as_json=as_json)
     sys.exit(COMPLETE if all(result.status == "complete" for result in results) else INCOMPLETE)
-
-
-def _compile(file: str | None, code: str | None) -> Program:
-    from lmql_like.language.compiler import compile_query
-
-    if (file is None) == (code is None):
-        raise click.UsageError("give a query: a FILE, '-' for standard input, or -c CODE")
-    if code is not None:
-        return compile_query(code, name="<command line>")
-    if file == "-":
-        return compile_query(sys.stdin.read(), name="<stdin>")
-    return compile_query(read_text(cast("str", file), "the query file"), name=cast("str", file))
-
-
-def _arguments(program: Program, args: Sequence[str]) -> dict[str, Any]:
-    from lmql_like.language.parameters import parse_argument
-
-    known = {parameter.name: parameter for parameter in program.parameters}
-    arguments: dict[str, Any] = {}
-    for arg in args:
-        name, equals, text = arg.partition("=")
-        if not equals:
-            raise click.UsageError(f"--arg {arg}: expected NAME=VALUE")
-        if name not in known:
-            listed = ", ".join(known) or "none"
-            raise QueryError(
-                "Q402",
-                f"the query has no argument '{name}'",
-                help=f"{did_you_mean(name, known)} It takes {listed}.".strip(),
-            )
-        arguments[name] = parse_argument(known[name], text)
-    return arguments
-
-
-def _check_decoder(decoder: str | None) -> None:
-    """Find what is wrong with a decoder call before a model is loaded for it."""
-    from lmql_like.runtime.search.decoders import parse_decoder
-
-    if decoder is not None:
-        parse_decoder(decoder)
-
-
-def _load(program: Program, options: dict[str, Any]) -> LanguageModel:
-    _announce_compiling()
-    from lmql_like.runtime.transformers_model import load_model
-
-    return load_model(options.pop("model") or program.model, **options)
-
-
-def _announce_compiling() -> None:
-    from lmql_like.kernels import is_kernel_cache_empty, kernel_cache_folder
-
-    if is_kernel_cache_empty():
-        click.echo(
-            f"First run on this machine: compiling kernels into {kernel_cache_folder()} "
-            "(up to a minute, once).",
-            err=True,
-        )
 
 
 def _run_once(
@@ -248,7 +179,7 @@ def _run_data(
         raise click.UsageError("--data needs --output FILE.jsonl for the results")
     options = json.dumps([model_options["model"], decoder, seed])
     work = DataRun(program, data, output, defaults=arguments, options=options)
-    model = _load(program, model_options) if work.n_left else None
+    model = load_given(program, model_options) if work.n_left else None
     columns = ("[progress.description]{task.description}", BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
         task = progress.add_task("rows", total=work.n_rows, completed=work.n_done)
@@ -259,30 +190,12 @@ def _run_data(
     sys.exit(COMPLETE if set(work.statuses) <= {"complete"} else INCOMPLETE)
 
 
-# -- check and explain -----------------------------------------------------------------------
-
-
-@main.command()
-@click.argument("file", required=False)
-@click.option("-c", "code", metavar="CODE", help="The query itself, instead of a file.")
-@_reports_errors
-def check(file: str | None, code: str | None) -> None:
-    """Check the query in FILE without running it; needs no model."""
-    program = _compile(file, code)
-    click.echo(f"{program.source.name}: ok")
-    for parameter in program.parameters:
-        kind = getattr(parameter.annotation, "__name__", None) or parameter.annotation or "str"
-        default = "required" if parameter.is_required else f"default {parameter.default!r}"
-        click.echo(f"  argument {parameter.name}: {kind} ({default})")
-    for hole in program.holes:
-        click.echo(f"  hole {hole}")
-    if program.decoder:
-        click.echo(f"  decoder {program.decoder.name}")
+# -- explain -------------------------------------------------------------------------------
 
 
 @main.command()
 @click.argument("code")
-@_reports_errors
+@reports_errors
 def explain(code: str) -> None:
     """Explain an error CODE, such as Q104."""
     code = code.upper()
@@ -294,61 +207,6 @@ def explain(code: str) -> None:
     from lmql_like.error_pages import read_page
 
     Console().print(Markdown(read_page(code)))
-
-
-# -- repl ------------------------------------------------------------------------------------
-
-
-@main.command()
-@click.option("--model", metavar="PATH_OR_NAME", help="A folder or hub name; default: embedded.")
-@click.option("--decoder", metavar="CALL", help='Such as "beam(n=4)"; default: argmax.')
-@click.option("--seed", type=int, help="Makes sampling repeatable.")
-@_reports_errors
-def repl(model: str | None, decoder: str | None, seed: int | None) -> None:
-    """Write a program piece by piece and see what it says.
-
-    Every input goes on behind the ones before it. `:help` lists the commands.
-    """
-    _check_decoder(decoder)
-    _announce_compiling()
-    from lmql_like.dsl import default_model
-    from lmql_like.repl.app import converse
-    from lmql_like.repl.session import Session
-
-    converse(Session(default_model, model=model, decoder=decoder, seed=seed))
-
-
-# -- fmt -------------------------------------------------------------------------------------
-
-
-@main.command()
-@click.argument("files", nargs=-1, required=True)
-@click.option("--check", "only_check", is_flag=True, help="Change nothing; exit with 1 if any.")
-@click.option("--diff", is_flag=True, help="Change nothing; show what would be.")
-@_reports_errors
-def fmt(files: tuple[str, ...], only_check: bool, diff: bool) -> None:
-    """Lay out query FILES in place ("-" reads standard input and prints).
-
-    Indentation, white space, blank lines and the case of keywords change; comments, line
-    breaks and strings stay. What a query does never changes.
-    """
-    from lmql_like.language.formatter import format_query
-
-    changed = 0
-    for file in files:
-        text = sys.stdin.read() if file == "-" else read_text(file, "the query file")
-        written = format_query(text, name="<stdin>" if file == "-" else file)
-        changed += written != text
-        if diff:
-            old, new = text.splitlines(keepends=True), written.splitlines(keepends=True)
-            click.echo("".join(difflib.unified_diff(old, new, file, file)), nl=False)
-        elif file == "-" and not only_check:
-            click.echo(written, nl=False)
-        elif written != text:
-            click.echo(f"{file}: {'not laid out' if only_check else 'changed'}", err=True)
-            if not only_check:
-                Path(file).write_text(written, encoding="utf-8", newline="")
-    sys.exit(INCOMPLETE if only_check and changed else COMPLETE)
 
 
 # -- grammars --------------------------------------------------------------------------------
@@ -379,7 +237,7 @@ def _syntax_of(file: str, chosen: str | None) -> str:
 )
 @click.option("--strict", is_flag=True, help="Let warnings fail the check too.")
 @click.option("--json", "as_json", is_flag=True, help="Print findings as JSON, one per line.")
-@_reports_errors
+@reports_errors
 def check_grammar(
     file: str, syntax: str | None, start: str | None, lexing: str, strict: bool, as_json: bool
 ) -> None:
@@ -409,7 +267,7 @@ def check_grammar(
 @main.command()
 @click.argument("model", required=False)
 @click.option("--trust-remote-code", is_flag=True, help="Run the model's own Python code.")
-@_reports_errors
+@reports_errors
 def doctor(model: str | None, trust_remote_code: bool) -> None:
     """Find out how MODEL can be run exactly, from its configuration alone.
 
@@ -435,7 +293,7 @@ def doctor(model: str | None, trust_remote_code: bool) -> None:
 @click.option("--explain", "token", metavar="TOKEN", help="Why may it follow or not? Text or #id.")
 @click.option("--tokenizer", metavar="PATH", help="A tokenizer folder; default: the embedded one.")
 @click.option("--limit", default=20, show_default=True, help="How many tokens to list.")
-@_reports_errors
+@reports_errors
 def mask(
     regexes: tuple[str, ...],
     grammar: str | None,

@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lmql_like.errors import QueryError, did_you_mean
-from lmql_like.files import read_text
+from lmql_like.files import read_text, write_text
 from lmql_like.repl.inspection import MaskView, TokenView, look_at_mask, look_at_token
 from lmql_like.repl.session import Attempt, Session
 from lmql_like.repl.tree import show_tree
@@ -124,10 +124,7 @@ def _overwrite(desk: Desk, argument: str) -> Answer:
 
 
 def _write(path: Path, text: str) -> Answer:
-    try:
-        path.write_text(text, encoding="utf-8", newline="")
-    except OSError as error:
-        raise QueryError("Q507", f"'{path}' cannot be written: {error.strerror}") from error
+    write_text(path, text, "the program")
     return Text(f"saved; run it with: lmql-like run {shlex.quote(str(path))}", style="dim")
 
 
@@ -253,10 +250,12 @@ def _show_token(view: TokenView) -> RenderableType:
 
 def _tree(desk: Desk, _argument: str) -> Answer:
     turn = desk.session.last_asked
-    trace = turn.results[0].trace if turn else None
-    if turn is None or trace is None:
+    if turn is None:
         raise QueryError("Q505", "the model was asked about no hole yet")
-    return show_tree(trace.run, trace, f"{turn.results[0].decoder}, {len(turn.results)} results")
+    results = turn.results
+    return show_tree(
+        results, f"{results[0].decoder}, {len(results)} result{'s' * (len(results) > 1)}"
+    )
 
 
 def _stats(desk: Desk, _argument: str) -> Answer:

@@ -90,7 +90,7 @@ class Answer:
         token_id: the token; -1 for the end of the hole.
         data: its bytes.
         logprob: of the choice, in nats.
-        total: of the hypothesis behind it.
+        total: of the hypothesis behind it, as far as its tokens were scored by then.
         status: None where the hypothesis goes on to another question, or was dropped.
         lane: number of the sample.
         text: the hypothesis's text behind it, forced and literal text included.

@@ -11,8 +11,8 @@ from lmql_like.grammars.vocabulary import Vocabulary
 from lmql_like.repl.commands import COMMANDS, Desk, perform
 from lmql_like.repl.inspection import look_at_mask, look_at_token
 from lmql_like.repl.session import Attempt, Session
-from lmql_like.repl.tree import grow_tree
 from lmql_like.runtime.toy_model import ToyModel
+from lmql_like.runtime.trace_tree import grow_tree
 
 SINGLES = [bytes([byte]) for byte in range(256)]
 PAIRS = [b"ab", b"abc", b"ba", b"yes", b"bb"]
@@ -103,17 +103,17 @@ def test_the_tree_has_a_leaf_for_every_result_and_adds_up(decoder):
     branches = grow_tree(results[0].trace.run)
 
     def check(branch, before):
-        assert branch.total == pytest.approx(before + branch.logprob)
+        assert branch.last.total == pytest.approx(before + branch.logprob)
         for inner in branch.branches:
-            check(inner, branch.total)
+            check(inner, branch.last.total)
 
     for branch in branches:
         check(branch, 0.0)
     ended = [leaf for leaf in leaves(branches) if leaf.status == "complete"]
-    totals = [leaf.total for leaf in ended]
+    totals = [leaf.last.total for leaf in ended]
     for result in results:
         assert any(total == pytest.approx(result.logprob) for total in totals)
-    known = {leaf.answer.text for leaf in ended}
+    known = {leaf.last.text for leaf in ended}
     assert {result.text for result in results} <= known
 
 

@@ -1,0 +1,138 @@
+"""The commands for authors of queries: check, fmt, trace and the interactive session."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lmql_like.cli_common import (
+    COMPLETE,
+    INCOMPLETE,
+    announce_compiling,
+    check_decoder,
+    compile_given,
+    load_given,
+    model_options,
+    read_arguments,
+    reports_errors,
+)
+from lmql_like.files import read_text, write_text
+
+__all__ = ["check", "fmt", "repl", "trace"]
+
+
+@click.command()
+@click.argument("file", required=False)
+@click.option("-c", "code", metavar="CODE", help="The query itself, instead of a file.")
+@reports_errors
+def check(file: str | None, code: str | None) -> None:
+    """Check the query in FILE without running it; needs no model."""
+    program = compile_given(file, code)
+    click.echo(f"{program.source.name}: ok")
+    for parameter in program.parameters:
+        kind = getattr(parameter.annotation, "__name__", None) or parameter.annotation or "str"
+        default = "required" if parameter.is_required else f"default {parameter.default!r}"
+        click.echo(f"  argument {parameter.name}: {kind} ({default})")
+    for hole in program.holes:
+        click.echo(f"  hole {hole}")
+    if program.decoder:
+        click.echo(f"  decoder {program.decoder.name}")
+
+
+# -- fmt -------------------------------------------------------------------------------------
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True)
+@click.option("--check", "only_check", is_flag=True, help="Change nothing; exit with 1 if any.")
+@click.option("--diff", is_flag=True, help="Change nothing; show what would be.")
+@reports_errors
+def fmt(files: tuple[str, ...], only_check: bool, diff: bool) -> None:
+    """Lay out query FILES in place ("-" reads standard input and prints).
+
+    Indentation, white space, blank lines and the case of keywords change; comments, line
+    breaks and strings stay. What a query does never changes.
+    """
+    from lmql_like.language.formatter import format_query
+
+    changed = 0
+    for file in files:
+        text = sys.stdin.read() if file == "-" else read_text(file, "the query file")
+        written = format_query(text, name="<stdin>" if file == "-" else file)
+        changed += written != text
+        if diff:
+            old, new = text.splitlines(keepends=True), written.splitlines(keepends=True)
+            click.echo("".join(difflib.unified_diff(old, new, file, file)), nl=False)
+        elif file == "-" and not only_check:
+            click.echo(written, nl=False)
+        elif written != text:
+            click.echo(f"{file}: {'not laid out' if only_check else 'changed'}", err=True)
+            if not only_check:
+                write_text(file, written, "the query file")
+    sys.exit(INCOMPLETE if only_check and changed else COMPLETE)
+
+
+# -- trace -----------------------------------------------------------------------------------
+
+
+@click.command()
+@click.argument("file", required=False)
+@click.option("-c", "code", metavar="CODE", help="The query itself, instead of a file.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: NAME.trace.html.")
+@click.option("--arg", "args", multiple=True, metavar="NAME=VALUE", help="An argument.")
+@model_options
+@reports_errors
+def trace(
+    file: str | None,
+    code: str | None,
+    output: Path | None,
+    args: tuple[str, ...],
+    decoder: str | None,
+    seed: int | None,
+    **options: Any,
+) -> None:
+    """Run the query in FILE and write an HTML page of how it went.
+
+    The page shows the prompt with the probability of each token, what each mask allowed, the
+    tree of hypotheses and the times. It needs no network.
+    """
+    program = compile_given(file, code)
+    arguments = read_arguments(program, args)
+    check_decoder(decoder)
+    model = load_given(program, options)
+    from lmql_like.runtime.run import run_program
+    from lmql_like.trace_page import write_page
+
+    results = run_program(program, arguments, model=model, decoder=decoder, seed=seed, trace=True)
+    stem = Path(file).stem if file not in (None, "-") else "query"
+    path = output or Path(f"{stem}.trace.html")
+    write_text(path, write_page(program, results, model.name), "the page")
+    ends = ", ".join(dict.fromkeys(result.status for result in results))
+    click.echo(f"{path}: {len(results)} result{'s' * (len(results) > 1)}, {ends}")
+    sys.exit(COMPLETE if all(result.status == "complete" for result in results) else INCOMPLETE)
+
+
+# -- repl ------------------------------------------------------------------------------------
+
+
+@click.command()
+@click.option("--model", metavar="PATH_OR_NAME", help="A folder or hub name; default: embedded.")
+@click.option("--decoder", metavar="CALL", help='Such as "beam(n=4)"; default: argmax.')
+@click.option("--seed", type=int, help="Makes sampling repeatable.")
+@reports_errors
+def repl(model: str | None, decoder: str | None, seed: int | None) -> None:
+    """Write a program piece by piece and see what it says.
+
+    Every input goes on behind the ones before it. `:help` lists the commands.
+    """
+    check_decoder(decoder)
+    announce_compiling()
+    from lmql_like.dsl import default_model
+    from lmql_like.repl.app import converse
+    from lmql_like.repl.session import Session
+
+    converse(Session(default_model, model=model, decoder=decoder, seed=seed))
