@@ -29,11 +29,13 @@ from lmql_like.grammars.json_schema.domains import (
     item_condition,
     union,
 )
+from lmql_like.grammars.json_schema.drafts import Draft
 from lmql_like.grammars.json_schema.numbers import numbers_are_empty
 from lmql_like.grammars.json_schema.strings import text_holds, texts_are_empty, texts_in
 
 __all__ = ["Evaluator", "Given", "Unenforced"]
 
+_ANNOTATIONS = frozenset({"$ref", "title", "description", "default", "examples", "$comment"})
 _DEEPEST = 6  # members of members that emptiness looks into
 _MOST_DOMAINS = 100_000
 
@@ -98,26 +100,31 @@ class Evaluator:
             return TRUE
         if schema is False:
             return FALSE
-        child = self.documents.child(place, schema, *path)
-        if not isinstance(schema, dict):
-            raise SchemaError(
-                "S102",
-                f"found {_kind(schema)}, expected a schema: an object or a boolean",
-                pointer=child.pointer,
-            )
-        return child
+        return self.at(self.documents.child(place, schema, *path))
 
     def at(self, place: Place) -> Condition:
-        """Return the condition of a place itself."""
-        if place.schema is True or place.schema is False:
-            return TRUE if place.schema else FALSE
-        if not isinstance(place.schema, dict):
-            raise SchemaError(
-                "S102",
-                f"found {_kind(place.schema)}, expected a schema: an object or a boolean",
-                pointer=place.pointer,
-            )
-        return place
+        """Return the condition of a place itself; a bare reference is what it refers to.
+
+        Raises:
+            SchemaError: S102 where it is no schema, S103 and S104 for a reference.
+        """
+        passed: set[Place] = set()
+        while True:
+            if place.schema is True or place.schema is False:
+                return TRUE if place.schema else FALSE
+            if not isinstance(place.schema, dict):
+                raise SchemaError(
+                    "S102",
+                    f"found {_kind(place.schema)}, expected a schema: an object or a boolean",
+                    pointer=place.pointer,
+                )
+            reference = place.schema.get("$ref")
+            if not isinstance(reference, str) or not _is_bare(place):
+                return place
+            if place in passed:
+                raise _refers_to_itself(place.pointer)
+            passed.add(place)
+            place = self.documents.resolve(place, reference)
 
     def refuse(self, keyword: str, pointer: str, reason: str) -> None:
         """Note a keyword that cannot be enforced, or refuse it.
@@ -148,12 +155,7 @@ class Evaluator:
             return known
         if condition in self._running:
             place = condition if isinstance(condition, Place) else None
-            raise SchemaError(
-                "S104",
-                "the schema refers to itself for the very same value",
-                pointer=place.pointer if place else None,
-                help="let the reference stand below properties or items",
-            )
+            raise _refers_to_itself(place.pointer if place else None)
         if len(self._domains) > _MOST_DOMAINS:
             raise SchemaError("S302", f"the schema comes to more than {_MOST_DOMAINS} conditions")
         self._running.add(condition)
@@ -260,6 +262,20 @@ def _no_text(strings: Condition) -> bool:
         return texts_are_empty(strings)
     except (GrammarError, SchemaError):
         return False
+
+
+def _refers_to_itself(pointer: str | None) -> SchemaError:
+    return SchemaError(
+        "S104",
+        "the schema refers to itself for the very same value",
+        pointer=pointer,
+        help="let the reference stand below properties or items",
+    )
+
+
+def _is_bare(place: Place) -> bool:
+    """Tell whether a reference is all that a schema says of values."""
+    return place.resource.draft <= Draft.DRAFT_7 or _ANNOTATIONS.issuperset(place.schema)
 
 
 def _kind(value: Any) -> str:

@@ -73,6 +73,7 @@ class Lowering:
         self.options = options
         self.rules = LazyRules(layout.shared_rules(options.layout))
         self._nodes: dict[Condition, Node] = {TRUE: Reference("value"), FALSE: NOTHING}
+        self._domains: dict[Domain, Node] = {}
         self._strings: dict[Condition, Node] = {TRUE: Reference("string"), FALSE: NOTHING}
 
     def value(self, condition: Condition) -> Node:
@@ -85,7 +86,10 @@ class Lowering:
         domain = self.evaluator.domain(condition)
         if not self._needs_rule(domain):
             return self._body(condition, domain)
-        return self.rules.add(self.rules.fresh("v"), lambda: self._body(condition, domain))
+        if domain not in self._domains:  # several conditions may come to the same
+            name = self.rules.fresh("v")
+            self._domains[domain] = self.rules.add(name, lambda: self._body(condition, domain))
+        return self._domains[domain]
 
     @staticmethod
     def _needs_rule(domain: Domain) -> bool:
