@@ -128,6 +128,7 @@ CODES: dict[str, str] = {
     "G408": "there is no such grammar syntax or reading",
     "G409": "a terminal matches the empty text",
     "G410": "the grammar is too long",
+    "G411": "a grammar cannot be written from these parts",
     # G5: what `check-grammar` finds in a grammar that can be read
     "G501": "a rule is never used",
     "G502": "a rule matches no text",
