@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from lmql_like.dsl import score as score
     from lmql_like.errors import LmqlLikeError as LmqlLikeError
     from lmql_like.language.compiler import compile_query as compile_query
+    from lmql_like.runtime.hooks import Rewritten as Rewritten
+    from lmql_like.runtime.hooks import once as once
+    from lmql_like.runtime.hooks import post as post
+    from lmql_like.runtime.hooks import pre as pre
+    from lmql_like.runtime.hooks import stream as stream
     from lmql_like.runtime.results import Result as Result
     from lmql_like.runtime.transformers_model import load_model as load_model
 
@@ -33,6 +38,11 @@ _HOMES = {
     "Result": "lmql_like.runtime.results",
     "compile_query": "lmql_like.language.compiler",
     "load_model": "lmql_like.runtime.transformers_model",
+    "Rewritten": "lmql_like.runtime.hooks",
+    "once": "lmql_like.runtime.hooks",
+    "post": "lmql_like.runtime.hooks",
+    "pre": "lmql_like.runtime.hooks",
+    "stream": "lmql_like.runtime.hooks",
     "query": "lmql_like.dsl",
     "run": "lmql_like.dsl",
     "run_file": "lmql_like.dsl",

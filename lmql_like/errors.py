@@ -53,7 +53,6 @@ CODES: dict[str, str] = {
     "Q019": "'break' or 'continue' outside a loop",
     "Q020": "a statement that a query cannot contain",
     "Q051": "there is no clause 'scoring'",
-    "Q052": "decorators of holes are not supported yet",
     "Q054": "roles are not supported yet",
     "Q055": "a hole's type is not supported yet",
     "Q056": "a distribution clause is about no hole and its values",
@@ -172,6 +171,7 @@ CODES: dict[str, str] = {
     "R108": "a hole is filled by something that is no query",
     "R109": "queries nest without end",
     "R110": "a nested query asks for another decoder, model or seed",
+    "R111": "a decorator of a hole is no function",
     # R2: decoders
     "R201": "there is no decoder of this name",
     "R202": "the decoder has no such parameter",

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from lmql_like.errors import QueryError, did_you_mean
-from lmql_like.language.code import invocation
+from lmql_like.language.code import Code, invocation
 from lmql_like.language.conditions import ConditionReader
 from lmql_like.language.constraints import Constraint, Test
 from lmql_like.language.nodes import DistributionClause, For, Hole, Prompt, Query, Text, While
@@ -56,6 +56,8 @@ def resolve_hole_calls(
             if isinstance(part, Hole):
                 follow = _follow(prompt.parts[i + 1 :])
                 call = _hole_call(part, [*here, *everywhere], follow, reader)
+                decorators = tuple(Code.of(reader.source, tree) for tree in part.decorators)
+                call = replace(call, decorators=decorators)
                 calls[part.span] = _asked(call, asked.of(part.name), reader)
     for constraint in everywhere if in_order else ():
         _check_order(constraint, order, assigned, query.source)

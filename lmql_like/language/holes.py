@@ -36,8 +36,7 @@ def read_hole(source: Source, whole: Span, inner: Span, code: str) -> Hole:
         code: what stands there, of the same length.
 
     Raises:
-        QueryError: Q012 where it is no hole; Q052, Q055 where it is one of a kind that is
-            not supported yet.
+        QueryError: Q012 where it is no hole; Q055 where its type is not supported yet.
     """
     text = source.text[: inner.start] + code + source.text[inner.end :]
     try:
@@ -45,8 +44,11 @@ def read_hole(source: Source, whole: Span, inner: Span, code: str) -> Hole:
         tree = parse_terminals("hole.lark", _terminals(lexemes))
     except (UnexpectedInput, QueryError):
         raise _no_hole(source, whole) from None
-    for decorator in tree.find_data("decorator"):
-        raise _decorated(source, decorator)
+    decorators = tuple(
+        _read_decorator(source, text, child)
+        for child in tree.children
+        if isinstance(child, Tree) and child.data == "decorator"
+    )
     name = next(child.value for child in tree.children if isinstance(child, Token))
     if python.iskeyword(name.text):
         raise QueryError(
@@ -57,11 +59,11 @@ def read_hole(source: Source, whole: Span, inner: Span, code: str) -> Hole:
         )
     annotation = next(iter(tree.find_data("annotation")), None)
     if annotation is None:
-        return Hole(name.text, None, name.span, whole)
+        return Hole(name.text, None, name.span, whole, decorators)
     lexemes = [token.value for token in annotation.scan_values(lambda _: True)]
     span = lexemes[0].span.to(lexemes[-1].span)
     value = parse_expression(source, span, text[span.start : span.end])
-    return Hole(name.text, _read_annotation(source, value, span), name.span, whole)
+    return Hole(name.text, _read_annotation(source, value, span), name.span, whole, decorators)
 
 
 def _terminals(lexemes: list[Lexeme]) -> Iterator[Terminal]:
@@ -112,12 +114,8 @@ def _no_hole(source: Source, whole: Span) -> QueryError:
     )
 
 
-def _decorated(source: Source, decorator: Tree[Token]) -> QueryError:
-    lexemes = [token.value for token in decorator.scan_values(lambda _: True)]
-    return QueryError(
-        "Q052",
-        "decorators of holes are not supported yet",
-        source=source,
-        span=lexemes[0].span.to(lexemes[-1].span),
-        help="call the function on the hole's value behind the prompt string",
-    )
+def _read_decorator(source: Source, text: str, tree: Tree[Token]) -> ast.expr:
+    """Return the expression behind an `@`."""
+    at, *rest = [token.value for token in tree.scan_values(lambda _: True)]
+    span = Span(at.span.end, rest[-1].span.end)
+    return parse_expression(source, span, text[span.start : span.end])

@@ -61,7 +61,8 @@ def _operand(name: str, value: Any) -> str:
         demands = " and ".join(sorted(_demands(value)))
         kind = value.type if value.call is None else _code(value.call)
         ends = f" before {value.follow!r}" if value.follow else ""
-        return f"[{value.name}: {kind}]{f' where {demands}' if demands else ''}{ends}"
+        before = "".join(f"@{_code(code)} " for code in value.decorators)
+        return f"[{before}{value.name}: {kind}]{f' where {demands}' if demands else ''}{ends}"
     if name == "parts":
         return " ".join(_piece(part) for part in value)
     if name in ("target", "targets"):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 __all__ = ["QUERY_FUNCTIONS", "NameUses", "collect_names", "is_built_in", "parameters_of", "reads"]
 
-QUERY_FUNCTIONS = frozenset(("score",))
+QUERY_FUNCTIONS = frozenset(("score", "once", "pre", "post", "stream"))
 """Functions that every query has; elsewhere than in a call the name is any name."""
 
 

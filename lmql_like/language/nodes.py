@@ -81,12 +81,13 @@ class Annotation:
 
 @dataclass(frozen=True)
 class Hole:
-    """`[NAME]` or `[NAME: annotation]`; `span` covers the brackets."""
+    """`[@decorator NAME: annotation]`; `span` covers the brackets."""
 
     name: str
     annotation: Annotation | None
     name_span: Span
     span: Span
+    decorators: tuple[ast.expr, ...] = ()
 
 
 Part = Text | Interpolation | Hole

@@ -88,6 +88,7 @@ class HoleCall:
         span: its brackets.
         distribution: the values of a `distribution` clause about it, if there is one.
         call: gives the `Invocation` of the query that fills it; None where the model does.
+        decorators: the functions that see it, the outermost first.
     """
 
     name: str
@@ -97,6 +98,7 @@ class HoleCall:
     span: Span
     distribution: Distributed | None = None
     call: Code | None = None
+    decorators: tuple[Code, ...] = ()
 
 
 @dataclass(frozen=True)

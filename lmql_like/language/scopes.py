@@ -208,6 +208,8 @@ class _ScopeResolver:
 
     def _part(self, part: Text | Interpolation | Hole) -> None:
         if isinstance(part, Hole):
+            for decorator in part.decorators:
+                self._python(decorator)
             if part.annotation is not None:
                 self._python(part.annotation.call)
             self.bound.add(part.name)

@@ -16,6 +16,7 @@ from lmql_like.errors import RunError
 from lmql_like.language.decoders import DecoderClause
 from lmql_like.language.program import Program
 from lmql_like.runtime.distributions import Distribution
+from lmql_like.runtime.hooks import once, post, pre, stream
 from lmql_like.runtime.nesting import FileQuery, Invocation
 from lmql_like.runtime.steps import Edit, Host, Options
 
@@ -32,6 +33,7 @@ class Environment:
         fits: tells whether a setting (decoder, model or seed) is that of the run.
         load: runs what a query file begins with; returns the values of its names.
         names_of: gives the names of a program that runs now.
+        memory: what functions decorated with `once` returned.
         builtins: the built-in names of its programs.
     """
 
@@ -43,7 +45,15 @@ class Environment:
         self.load: Callable[[Program], Mapping[str, Any]] = _load_nothing
         self.names_of: Callable[[Program | None], Mapping[str, Any]] = _load_nothing
         self._libraries: dict[int, FileQuery] = {}
-        self.builtins: dict[str, Any] = {**vars(builtins), "score": self.score}
+        self.memory: dict[Any, Any] = {}
+        self.builtins: dict[str, Any] = {
+            **vars(builtins),
+            "score": self.score,
+            "once": once,
+            "pre": pre,
+            "post": post,
+            "stream": stream,
+        }
 
     def score(self, values: Sequence[str], tokenizations: str = "canonical") -> Distribution:
         """Return how likely each of some texts is as the next one, at this place of the program.

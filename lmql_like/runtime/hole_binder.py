@@ -10,6 +10,7 @@ from lmql_like.grammars.formulas import Formula
 from lmql_like.language.code import Code
 from lmql_like.language.constraints import Binding, Constraint, OperandError
 from lmql_like.language.program import HoleCall
+from lmql_like.runtime.hooks import Hook, hook_of
 from lmql_like.runtime.machine import Machine
 from lmql_like.runtime.steps import Options
 from lmql_like.source import Span
@@ -61,6 +62,14 @@ class HoleBinder(Machine):
                 span=constraint.span,
                 label=f"'{name}' has no value yet",
             )
+
+    def hook(self, code: Code) -> Hook:
+        """Return what a decorator of a hole does."""
+        decorator = self.operand(code)
+        try:
+            return hook_of(decorator)
+        except TypeError as error:
+            raise RunError("R111", str(error), source=self.program.source, span=code.span) from None
 
     def options(self, hole: HoleCall) -> Options | None:
         """Return the values that a distribution over the hole is asked for."""

@@ -23,6 +23,7 @@ from lmql_like.language.program import Ask, HoleCall, Program
 from lmql_like.runtime.awaiter import Awaiter
 from lmql_like.runtime.distributions import Distribution
 from lmql_like.runtime.environment import Environment
+from lmql_like.runtime.hooks import remembering
 from lmql_like.runtime.nesting import DefinedQuery
 from lmql_like.runtime.program_state import Copier, ProgramState, objects_in
 from lmql_like.runtime.steps import DeadEnd, Done, Fill, Hole, Step
@@ -110,20 +111,26 @@ class Interpreter:
         hole = step.hole
         value = self._value(hole, raw, program.source)
         copied = state.copied(Copier(state.shared))
-        return self._run(
-            replace(
-                copied,
-                variables={**_without(state.variables, hole.name), hole.name: value},
-                texts={**state.texts, hole.name: raw},
-                distributions=_noted(state.distributions, hole.name, distribution),
-                names={**copied.names, hole.name: value},
-                prompt=state.prompt + raw,
-                counter=state.counter + 1,
-            )
-        )
+        noted = _noted(state.distributions, hole.name, distribution)
+        with remembering(self.environment.memory):
+            return self._stretch(replace(copied, distributions=noted)).fill(step, value, raw)
+
+    def observe(self, step: Fill, text: str) -> Fill:
+        """Let the hole's decorators see its text so far.
+
+        Raises:
+            RunError: where the author's code raises.
+        """
+        state = step.state.copied(Copier(step.state.shared))
+        with remembering(self.environment.memory):
+            return replace(step, state=self._stretch(state).observe(text))
 
     def _run(self, state: ProgramState) -> Step:
-        stretch = Stretch(
+        with remembering(self.environment.memory):
+            return self._stretch(state).go()
+
+    def _stretch(self, state: ProgramState) -> Stretch:
+        return Stretch(
             self.program,
             state,
             self._namespaces,
@@ -131,7 +138,6 @@ class Interpreter:
             self.environment,
             self.max_instructions,
         )
-        return stretch.go()
 
     def _load_library(self, program: Program) -> Mapping[str, Any]:
         """Run what a query file begins with; return its names, which its functions see too."""
@@ -174,7 +180,3 @@ def _noted(
     known: Mapping[str, Distribution], name: str, found: Distribution | None
 ) -> Mapping[str, Distribution]:
     return known if found is None else {**known, name: found}
-
-
-def _without(values: Mapping[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if key != name}

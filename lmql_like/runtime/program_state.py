@@ -64,6 +64,7 @@ class Frame:
         variables, names, texts, counter, slots, pending: as of `ProgramState`; the
             counter is that of the hole which the query fills.
         start: length of the prompt's text where the query began.
+        is_marked: whether a `Begin` stands there in the prompt.
     """
 
     program: Program
@@ -74,6 +75,7 @@ class Frame:
     slots: Mapping[int, Any]
     pending: tuple[Constraint, ...]
     start: int
+    is_marked: bool
 
 
 @dataclass(frozen=True)

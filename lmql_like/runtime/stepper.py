@@ -364,6 +364,8 @@ class Stepper:
         ids = (*hypothesis.ids, *new)
         coverage = None if hole.coverage is None else hole.coverage.behind(spelled)
         opened = hole.but(state=state, raw=hole.raw + spelled, coverage=coverage)
+        if hole.hole.is_observed:
+            hypothesis = self._observed(hypothesis, opened.raw)
         if not forced:
             return hypothesis.but(ids=ids, open_hole=opened, n_generated=hypothesis.n_generated + 1)
         return hypothesis.but(
@@ -372,6 +374,15 @@ class Stepper:
             unscored=(*hypothesis.unscored, *range(len(hypothesis.ids), len(ids))),
             n_forced=hypothesis.n_forced + len(new),
         )
+
+    def _observed(self, hypothesis: Hypothesis, raw: bytes) -> Hypothesis:
+        """Let the decorators of the open hole see its text so far."""
+        step = hypothesis.step
+        if not isinstance(step, Fill):
+            return hypothesis
+        with self._attended(None):
+            seen = self._interpreter.observe(step, raw.decode(errors="ignore"))
+        return hypothesis.but(step=seen)
 
     def _close(self, hypothesis: Hypothesis) -> Hypothesis:
         """Hand the hole's text to the program; take back what does not belong to it."""

@@ -60,6 +60,7 @@ class Hole:
         follow: the literal text right behind it, as far as it is certain.
         span: its place in the program.
         options: its values, where a distribution over them is asked for.
+        is_observed: a decorator sees its text grow.
         conditions: what `formula` is made of, each with its place in the program.
     """
 
@@ -69,6 +70,7 @@ class Hole:
     span: Span
     options: Options | None = None
     conditions: tuple[tuple[Formula, Span], ...] = ()
+    is_observed: bool = False
 
 
 @dataclass(frozen=True)

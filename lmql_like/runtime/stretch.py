@@ -7,7 +7,7 @@ leaves no text but the value's; one that does not leaves all it wrote.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from lmql_like.language.program import HoleCall, Instruction, Program
 from lmql_like.runtime.awaiter import Awaiter
 from lmql_like.runtime.environment import Environment
 from lmql_like.runtime.hole_binder import HoleBinder
+from lmql_like.runtime.hooks import Rewritten
 from lmql_like.runtime.machine import ReturnSignal
 from lmql_like.runtime.nesting import MAX_DEPTH, Invocation, make_invocation
 from lmql_like.runtime.places import place_of
@@ -29,6 +30,8 @@ from lmql_like.source import is_unicode
 
 __all__ = ["Stretch"]
 
+_HOOKS = -1
+"""The slot that keeps the decorators of the hole that waits."""
 _HIDDEN = ("__builtins__", "__name__", AWAITED, NESTED)
 
 
@@ -72,11 +75,11 @@ class Stretch(HoleBinder):
         values = [*(frame.names for frame in state.callers), state.names]
         for depth, names in enumerate(values):
             self.names = self._open_names(depth, names)
+        environment.written = lambda: self.edits
+        environment.names_of = self._home_of
 
     def go(self) -> Step:
         """Run to the next hole or to the end."""
-        self.environment.written = lambda: self.edits
-        self.environment.names_of = self._home_of
         count = 0
         while True:
             instructions = self.program.instructions
@@ -90,6 +93,23 @@ class Stretch(HoleBinder):
                 step = self._step(asked)
             if step is not None:
                 return step
+
+    def fill(self, asked: ir.Ask, value: Any, text: str) -> Step:
+        """Give the hole that the state waits for its text, and run to the next one."""
+        self.prompt += text
+        self._name(asked.hole, value, text)
+        return self._finish(asked, value, text) or self.go()
+
+    def observe(self, text: str) -> ProgramState:
+        """Let the decorators of the hole that waits see its text so far."""
+        asked = self.program.instructions[self.counter]
+        for hook in self.slots.get(_HOOKS, ()):
+            if hook.stream is not None:
+                try:
+                    self.awaited(hook.stream(text))
+                except Exception as error:
+                    raise self._unhandled(asked, error) from error
+        return self._state()
 
     def say(self, text: str) -> None:
         """Append text to the prompt."""
@@ -163,13 +183,91 @@ class Stretch(HoleBinder):
     def _ask(self, asked: ir.Ask) -> Step | None:
         """Wait for a hole, or begin the query that fills it."""
         hole = asked.hole
-        if hole.call is not None:
-            self._begin(hole)
+        hooks = [self.hook(code) for code in hole.decorators]
+        before = (hook.pre for hook in hooks if hook.pre is not None)
+        try:
+            values = (self.awaited(function(hole.name)) for function in before)
+            given = next((value for value in values if value is not None), None)
+        except Exception as error:  # noqa: BLE001 - the author's code may raise anything
+            self._handle(asked, error)
             return None
+        if given is not None:
+            return self._put(asked, given)
+        is_marked = any(hook.post is not None for hook in hooks)
+        if hooks:
+            self.slots[_HOOKS] = tuple(hooks)
+        if hole.call is not None:
+            self._begin(hole, is_marked=is_marked)
+            return None
+        if is_marked:
+            self.edits.append(Begin())
         bound, options = tuple(self.bind(hole)), self.options(hole)
         formula = all_of([part for part, _ in bound])
-        waiting = Hole(hole.name, formula, hole.follow, hole.span, options, bound)
+        waiting = Hole(
+            hole.name,
+            formula,
+            hole.follow,
+            hole.span,
+            options,
+            bound,
+            any(hook.stream is not None for hook in hooks),
+        )
         return Fill(self._state(), self._text, waiting, self._nested_edits)
+
+    def _put(self, asked: ir.Ask, value: Any) -> Step | None:
+        """Fill a hole with a value that no model wrote."""
+        text = self._written(value, asked.hole)
+        self.prompt += text
+        if text:
+            self.edits.append(Write(text, asked.hole.name))
+        self._name(asked.hole, value, text)
+        return self._pass(asked.hole, text)
+
+    def _name(self, hole: HoleCall, value: Any, text: str) -> None:
+        """Give a hole's name its value."""
+        others = {name: v for name, v in self.variables.items() if name != hole.name}
+        self.variables = {**others, hole.name: value}
+        self.texts = {**self.texts, hole.name: text}
+        self.names[hole.name] = value
+
+    def _pass(self, hole: HoleCall, text: str) -> Step | None:
+        """Go on behind a hole, if the text that it got satisfies its conditions."""
+        value = self.names.pop(hole.name)
+        formula = all_of([part for part, _ in self.bind(hole)])
+        self.names[hole.name] = value
+        self.counter += 1
+        if not compile_formula(formula).matches(text):
+            return DeadEnd(self._state(), self._text, tuple(self.edits))
+        return None
+
+    def _finish(self, asked: ir.Ask, value: Any, text: str) -> Step | None:
+        """Let the decorators of a hole that a model filled give it another value."""
+        hooks = self.slots.pop(_HOOKS, ())
+        functions = [hook.post for hook in reversed(hooks) if hook.post is not None]
+        try:
+            value, changed = self._posted(functions, value, text)
+        except Exception as error:  # noqa: BLE001 - the author's code may raise anything
+            self.edits.append(End(removes_text=False))
+            self._handle(asked, error)
+            return None
+        if functions:
+            self.edits.append(End(removes_text=changed != text))
+            if changed != text:
+                self.prompt = self.prompt[: len(self.prompt) - len(text)] + changed
+                self.edits.append(Write(changed, asked.hole.name))
+            self._name(asked.hole, value, changed)
+        self.counter += 1
+        return None
+
+    def _posted(
+        self, functions: Iterable[Callable[[Any], Any]], value: Any, text: str
+    ) -> tuple[Any, str]:
+        """Return a value and its text after some decorators, the innermost first."""
+        for function in functions:
+            value = self.awaited(function(value))
+            if isinstance(value, Rewritten):
+                value, text = value.value, value.text
+        return value, text
 
     def _end(self) -> Step | None:
         """End the program that runs: a nested one gives its value to its hole."""
@@ -218,7 +316,7 @@ class Stretch(HoleBinder):
 
     # Nested queries
 
-    def _begin(self, hole: HoleCall) -> None:
+    def _begin(self, hole: HoleCall, *, is_marked: bool) -> None:
         """Begin the query that fills a hole."""
         if hole.call is None:
             raise TypeError(hole)
@@ -237,6 +335,7 @@ class Stretch(HoleBinder):
                 help="does the recursion never end?",
             )
         names = {**self._captured(call), **call.arguments}
+        is_marked = is_marked or call.program.returns_value
         self.callers.append(
             Frame(
                 self.program,
@@ -247,9 +346,10 @@ class Stretch(HoleBinder):
                 self.slots,
                 self.pending,
                 len(self.prompt),
+                is_marked,
             )
         )
-        if call.program.returns_value:
+        if is_marked:
             self.edits.append(Begin())
         self.program, self.counter = call.program, 0
         self.variables, self.texts, self.slots, self.pending = {}, {}, {}, ()
@@ -273,12 +373,12 @@ class Stretch(HoleBinder):
 
     def _leave(self, *, removes_text: bool) -> int:
         """Go back to the caller; return where the nested query's text began."""
-        nested, frame = self.program, self.callers.pop()
+        frame = self.callers.pop()
         self.program, self.counter = frame.program, frame.counter
         self.variables, self.texts = frame.variables, frame.texts
         self.slots, self.pending = dict(frame.slots), frame.pending
         self.names = self._namespaces[len(self.callers)]
-        if nested.returns_value:
+        if frame.is_marked:
             self.edits.append(End(removes_text))
         if removes_text:
             self.prompt = self.prompt[: frame.start]
@@ -286,28 +386,37 @@ class Stretch(HoleBinder):
 
     def _return(self, value: Any) -> Step | None:
         """Give a nested query's value to its hole, or, if it has none, its text."""
-        start = self._leave(removes_text=value is not None)
-        asked = self.program.instructions[self.counter]
+        frame = self.callers[-1]
+        written = self.prompt[frame.start :]
+        asked = frame.program.instructions[frame.counter]
         if not isinstance(asked, ir.Ask):
             raise TypeError(asked)
-        hole = asked.hole
-        text = self.prompt[start:]
-        if value is None:
-            value = text
-        else:
-            text = self._written(value, hole)
+        has_value = value is not None
+        text = self._written(value, asked.hole) if has_value else written
+        hooks = frame.slots.get(_HOOKS, ())
+        functions = [hook.post for hook in reversed(hooks) if hook.post is not None]
+        if not functions:
+            self._leave(removes_text=has_value)
+            return self._give(asked, value if has_value else written, text, has_value)
+        try:
+            value, changed = self._posted(functions, value if has_value else written, text)
+        except Exception as error:  # noqa: BLE001 - the author's code may raise anything
+            self._leave(removes_text=True)
+            self._handle(asked, error)
+            return None
+        is_new = has_value or changed != text
+        self._leave(removes_text=is_new)
+        return self._give(asked, value, changed, is_new)
+
+    def _give(self, asked: ir.Ask, value: Any, text: str, is_new: bool) -> Step | None:
+        """Fill a hole with a nested query's value; write its text where it is not there."""
+        self.slots.pop(_HOOKS, None)
+        if is_new:
             self.prompt += text
             if text:
-                self.edits.append(Write(text, hole.name))
-        others = {name: v for name, v in self.variables.items() if name != hole.name}
-        self.variables = {**others, hole.name: value}
-        self.texts = {**self.texts, hole.name: text}
-        formula = all_of([part for part, _ in self.bind(hole)])
-        self.names[hole.name] = value
-        self.counter += 1
-        if not compile_formula(formula).matches(text):
-            return DeadEnd(self._state(), self._text, tuple(self.edits))
-        return None
+                self.edits.append(Write(text, asked.hole.name))
+        self._name(asked.hole, value, text)
+        return self._pass(asked.hole, text)
 
     def _written(self, value: Any, hole: HoleCall) -> str:
         """Return a value as the prompt gets it."""
