@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lmql_like.runtime.hooks import pre as pre
     from lmql_like.runtime.hooks import stream as stream
     from lmql_like.runtime.results import Result as Result
+    from lmql_like.runtime.search.decoders import decoder as decoder
     from lmql_like.runtime.transformers_model import load_model as load_model
 
 __version__ = "0.1.0"
@@ -37,6 +38,7 @@ _HOMES = {
     "QueryFunction": "lmql_like.dsl",
     "Result": "lmql_like.runtime.results",
     "compile_query": "lmql_like.language.compiler",
+    "decoder": "lmql_like.runtime.search.decoders",
     "load_model": "lmql_like.runtime.transformers_model",
     "Rewritten": "lmql_like.runtime.hooks",
     "once": "lmql_like.runtime.hooks",
