@@ -14,6 +14,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from lmql_like.errors import GrammarError
 from lmql_like.grammars.regex.charsets import ALL_CHARACTERS, Ranges, intersect
@@ -31,6 +32,7 @@ __all__ = ["MOST_STATES", "FiniteAutomaton"]
 MOST_STATES = 20_000
 _MOST_POSITIONS = 20_000
 _DEAD = -1
+_State = TypeVar("_State", bound=Hashable)
 _END = 0x110000
 
 
@@ -54,9 +56,9 @@ class FiniteAutomaton:
     def explore(
         cls,
         starts: tuple[int, ...],
-        first: Hashable,
-        step: Callable[[Hashable, int], Hashable | None],
-        accepts: Callable[[Hashable], bool],
+        first: _State,
+        step: Callable[[_State, int], _State | None],
+        accepts: Callable[[_State], bool],
         limit: int = MOST_STATES,
     ) -> FiniteAutomaton:
         """Return the automaton of a step function on states of any kind.
@@ -68,7 +70,7 @@ class FiniteAutomaton:
             accepts: whether a state accepts.
             limit: states at most; over it, `GrammarError` G201.
         """
-        known: dict[Hashable, int] = {first: 0}
+        known: dict[_State, int] = {first: 0}
         order = [first]
         table: list[tuple[int, ...]] = []
         for state in order:
@@ -105,15 +107,15 @@ class FiniteAutomaton:
                     members[symbol] |= 1 << position
         behind: dict[int, tuple[int, bool]] = {}
 
-        def step(state: Hashable, symbol: int) -> tuple[int, bool] | None:
-            hit = state[0] & members[symbol]  # type: ignore[index]
+        def step(state: tuple[int, bool], symbol: int) -> tuple[int, bool] | None:
+            hit = state[0] & members[symbol]
             if not hit:
                 return None
             if hit not in behind:
                 behind[hit] = (positions.followers(hit), bool(hit & last))
             return behind[hit]
 
-        return cls.explore(starts, (first, nullable), step, lambda s: s[1], limit)  # type: ignore[index]
+        return cls.explore(starts, (first, nullable), step, lambda s: s[1], limit)
 
     @classmethod
     def of_texts(cls, texts: Iterable[str], limit: int = 1_000_000) -> FiniteAutomaton:
@@ -278,15 +280,15 @@ class FiniteAutomaton:
         right = [bisect_right(other.starts, start) - 1 for start in starts]
         tables = self.table, other.table
 
-        def step(state: Hashable, symbol: int) -> tuple[int, int] | None:
-            a, b = state  # type: ignore[misc]
+        def step(state: tuple[int, int], symbol: int) -> tuple[int, int] | None:
+            a, b = state
             a = tables[0][a][left[symbol]] if a != _DEAD else _DEAD
             b = tables[1][b][right[symbol]] if b != _DEAD else _DEAD
-            dead = (a == _DEAD or b == _DEAD) if both else (a == _DEAD and b == _DEAD)
+            dead = _DEAD in (a, b) if both else a == b == _DEAD
             return None if dead else (a, b)
 
-        def accepts(state: Hashable) -> bool:
-            a, b = state  # type: ignore[misc]
+        def accepts(state: tuple[int, int]) -> bool:
+            a, b = state
             in_a = a != _DEAD and self.accepting[a]
             in_b = b != _DEAD and other.accepting[b]
             return (in_a and in_b) if both else (in_a or in_b)

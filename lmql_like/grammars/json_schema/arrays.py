@@ -7,6 +7,7 @@ count, and, for unique items out of a few values, which values were used.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -27,8 +28,6 @@ from lmql_like.grammars.json_schema.strings import TextIn, texts_in
 from lmql_like.grammars.regex.nodes import Choice, Diagram, Node
 
 if TYPE_CHECKING:
-    from decimal import Decimal
-
     from lmql_like.grammars.json_schema.evaluation import Evaluator
     from lmql_like.grammars.json_schema.lowering import Lowering
 
@@ -198,8 +197,10 @@ def _few_numbers(condition: Condition) -> list[Decimal] | None:
         for part in condition.parts
         if isinstance(part, Inverse) and isinstance(part.part, Above)
     ]
-    if not lows or not highs or min(highs) - max(lows) > _MOST_UNIQUE + 1:
+    if not lows or not highs:
         return None
-    first = max(lows).to_integral_value()
-    between = [first + step for step in range(-1, _MOST_UNIQUE + 3)]
-    return [value.normalize() for value in between if number_holds(condition, value)]
+    first, last = int(max(lows)) - 1, int(min(highs)) + 1
+    if last - first > _MOST_UNIQUE + 3:
+        return None
+    between = map(Decimal, range(first, last + 1))
+    return [value for value in between if number_holds(condition, value)]

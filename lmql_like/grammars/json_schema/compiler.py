@@ -145,7 +145,7 @@ def compile_json(*, whitespace: str = "flexible", limits: Limits = DEFAULT_LIMIT
     Raises:
         SchemaError: S106 for the white space.
     """
-    return compile_json_schema(True, whitespace=whitespace, limits=limits)  # noqa: FBT003
+    return compile_json_schema(True, whitespace=whitespace, limits=limits)
 
 
 def _read(schema: Any, options: Options, assert_formats: bool, warn: bool) -> SchemaRules:
@@ -166,8 +166,8 @@ def _reached(lowering: Lowering, start: Node) -> dict[str, Node]:
         for reference in references(stack.pop()):
             name = reference.name
             if name not in rules:
-                shared = isinstance(reference, Shared)
-                rules[name] = reference.node if shared else lowering.rules[name]
+                own = reference.node if isinstance(reference, Shared) else None
+                rules[name] = lowering.rules[name] if own is None else own
                 stack.append(rules[name])
     return rules
 

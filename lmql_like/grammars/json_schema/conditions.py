@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 __all__ = [
     "FALSE",
@@ -54,7 +54,7 @@ class _Joined:
         return self._hash
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and self.parts == other.parts  # type: ignore[attr-defined]
+        return type(other) is type(self) and self.parts == other.parts
 
 
 class All(_Joined):
@@ -66,7 +66,6 @@ class Some(_Joined):
 
 
 Condition: TypeAlias = Hashable  # Truth | Inverse | All | Some | an atom
-_Atom = TypeVar("_Atom")
 
 TRUE = Truth(True)
 FALSE = Truth(False)

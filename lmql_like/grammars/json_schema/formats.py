@@ -55,7 +55,7 @@ def _uri(more: str, private: str) -> dict[str, str]:
     no_colon = rf"(?:[{unreserved}!$&'()*+,;=@]|{escaped})"
     userinfo = rf"(?:[{unreserved}!$&'()*+,;=:]|{escaped})*@"
     name = rf"(?:[{unreserved}!$&'()*+,;=]|{escaped})*"
-    future = rf"[vV][0-9A-Fa-f]+\.[A-Za-z0-9._~\-!$&'()*+,;=:]+"
+    future = r"[vV][0-9A-Fa-f]+\.[A-Za-z0-9._~\-!$&'()*+,;=:]+"
     host = rf"(?:\[(?:{_IPV6}|{future})\]|{name})"
     authority = rf"//(?:{userinfo})?{host}(?::\d*)?(?:/{pchar}*)*"
     absolute = rf"/(?:{pchar}+(?:/{pchar}*)*)?"

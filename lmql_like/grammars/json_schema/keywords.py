@@ -19,7 +19,6 @@ from lmql_like.grammars.json_schema.conditions import FALSE, TRUE, Condition, In
 from lmql_like.grammars.json_schema.documents import Place, escaped
 from lmql_like.grammars.json_schema.domains import (
     ANYTHING,
-    ATOMS,
     NOTHING,
     ArraySet,
     Count,
@@ -363,7 +362,7 @@ def _max_properties(evaluator: Evaluator, place: Place, value: Any) -> Domain:  
     return _objects(ObjectSet(high=_count(value)))
 
 
-def _dependent_required(evaluator: Evaluator, place: Place, value: Any) -> Domain:
+def _dependent_required(evaluator: Evaluator, place: Place, value: Any) -> Domain:  # noqa: ARG001
     domain = ANYTHING
     for name, needed in _mapping(value, "arrays of names").items():
         if not isinstance(needed, list) or not all(isinstance(n, str) for n in needed):

@@ -14,10 +14,11 @@ of them a reader keeps, the object is valid. Bounds of the number of members cou
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from lmql_like.errors import SchemaError
 from lmql_like.grammars.json_schema.conditions import (
@@ -50,6 +51,7 @@ _TRACKED = 4  # members of a small object, each of which can come once only
 _MOST_REGIONS = 64
 _MOST_FREE_NEEDS = 6
 _MOST_STATES = 20_000
+_State: TypeAlias = tuple[int, int]  # needs met, or the place in the order; members so far
 
 
 @dataclass(frozen=True)
@@ -195,9 +197,9 @@ class _Objects:
         ]
         whole = [(bit, values) for bit, need, values in free if need == TRUE]
         yield names, whole
-        partial = [entry for entry in free if entry[1] not in (TRUE, FALSE)]
-        for count in range(1, len(partial) + 1):
-            for chosen in combinations(partial, count):
+        some = [entry for entry in free if entry[1] not in (TRUE, FALSE)]
+        for count in range(1, len(some) + 1):
+            for chosen in combinations(some, count):
                 inside = both(names, *(need for _, need, _ in chosen))
                 if inside != FALSE and not texts_are_empty(inside):
                     yield inside, [*whole, *((bit, values) for bit, _, values in chosen)]
@@ -246,7 +248,7 @@ class _Objects:
         if high is not None and not others and high >= len(self._names) == len(tracked):
             high = None  # each name comes once only
 
-        def steps(state: tuple[int, int]) -> Iterator[tuple[int, tuple[int, int]]]:
+        def steps(state: _State) -> Iterator[tuple[int, _State]]:
             met, count = state
             following = _next_count(count, low, high)
             if following is None:
@@ -255,7 +257,7 @@ class _Objects:
                 if not member.once & met:
                     yield index, (met | member.meets, following)
 
-        def ends(state: tuple[int, int]) -> bool:
+        def ends(state: _State) -> bool:
             return state[0] & wanted == wanted and state[1] >= low
 
         return self._diagram([m.node for m in members], (0, 0), steps, ends)
@@ -282,7 +284,7 @@ class _Objects:
         else:
             chain = [name for name in self._names if named[name] or name in self._required]
             loose = [member.node for member in others]
-        nodes = [Alternation(tuple(m.node for m in named[name])) for name in chain]
+        nodes: list[Node] = [Alternation(tuple(m.node for m in named[name])) for name in chain]
         free = len(nodes)
         if loose:
             nodes.append(loose[0] if len(loose) == 1 else Alternation(tuple(loose)))
@@ -291,7 +293,7 @@ class _Objects:
             for index in range(len(chain) + 1)
         ]
 
-        def steps(state: tuple[int, int]) -> Iterator[tuple[int, tuple[int, int]]]:
+        def steps(state: _State) -> Iterator[tuple[int, _State]]:
             place, count = state
             following = _next_count(count, low, high)
             if following is None:
@@ -303,7 +305,7 @@ class _Objects:
             if loose and (everywhere or not last_required[min(place, len(chain))]):
                 yield free, (place if everywhere else len(chain), following)
 
-        def ends(state: tuple[int, int]) -> bool:
+        def ends(state: _State) -> bool:
             return not last_required[state[0]] and state[1] >= low
 
         return self._diagram(nodes, (0, 0), steps, ends)
@@ -316,27 +318,28 @@ class _Objects:
             )
         return self._in_any_order()
 
-    def _diagram(self, members, first, steps, ends) -> Node:  # type: ignore[no-untyped-def]
+    def _diagram(
+        self,
+        members: list[Node],
+        first: _State,
+        steps: Callable[[_State], Iterator[tuple[int, _State]]],
+        ends: Callable[[_State], bool],
+    ) -> Node:
         """Return the diagram of states that members lead between."""
-        where, rules = self._where, self._lowering.rules
+        where = self._where
         order, known = [first], {first: 0}
         edges: list[tuple[int, int, int]] = []
-        uses = [0] * len(members)
         for state in order:
             for member, target in steps(state):
                 if target not in known:
                     known[target] = len(order)
                     order.append(target)
                 edges.append((known[state], member, known[target]))
-                uses[member] += 1
             if len(order) > _MOST_STATES:
                 raise SchemaError(
                     "S304", f"an object's bounds and needs take more than {_MOST_STATES} states"
                 )
-        nodes = [
-            node if uses[i] < 2 else rules.add(rules.fresh("m"), lambda node=node: node)  # type: ignore[misc]
-            for i, node in enumerate(members)
-        ]
+        nodes = self._as_rules(members, edges)
         # 0 opens, 1 is behind the bracket, 2 before the closing one, 3 behind it; then pairs of
         # states: before and behind a member.
         moves: list[tuple[int, Node, int]] = [(0, Choice(("{",)), 1), (2, Choice(("}",)), 3)]
@@ -344,16 +347,28 @@ class _Objects:
             moves.append((1, where.empty, 2))
         if edges:
             moves.append((1, where.opened, 4))
-        entered = {target for _, _, target in edges}
-        leaves = {source for source, _, _ in edges}
         moves += [(4 + 2 * source, nodes[m], 5 + 2 * to) for source, m, to in edges]
-        for number, state in enumerate(order):
-            if number in entered:
-                if number in leaves:
-                    moves.append((5 + 2 * number, where.comma, 4 + 2 * number))
-                if ends(state):
-                    moves.append((5 + 2 * number, where.closing, 2))
+        leaves = {source for source, _, _ in edges}
+        for number in sorted({target for _, _, target in edges}):
+            if number in leaves:
+                moves.append((5 + 2 * number, where.comma, 4 + 2 * number))
+            if ends(order[number]):
+                moves.append((5 + 2 * number, where.closing, 2))
         return Diagram(4 + 2 * len(order), tuple(moves), (3,))
+
+    def _as_rules(self, members: list[Node], edges: list[tuple[int, int, int]]) -> list[Node]:
+        """Return members that are used more than once as references to rules."""
+        rules, uses = self._lowering.rules, [0] * len(members)
+        for _, member, _ in edges:
+            uses[member] += 1
+        return [
+            node if used < 2 else rules.add(rules.fresh("m"), partial(_itself, node))
+            for node, used in zip(members, uses, strict=True)
+        ]
+
+
+def _itself(node: Node) -> Node:
+    return node
 
 
 def _undeclared(names: Condition) -> Condition:

@@ -11,14 +11,15 @@ at any place, inside repeats too. Back references are no regular language and ar
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TypeAlias
 
-from lmql_like.errors import GrammarError, SchemaError
+from lmql_like.errors import SchemaError
 from lmql_like.grammars.automata.finite import MOST_STATES, FiniteAutomaton
 from lmql_like.grammars.json_schema.ecma import Assertion, Tree, parse_ecma
-from lmql_like.grammars.regex.charsets import ALL_CHARACTERS, Ranges, complement
+from lmql_like.grammars.regex.charsets import Ranges
 from lmql_like.grammars.regex.nodes import ANY_TEXT, Alternation, CharSet, Concat, Node, Repeat
 
 __all__ = ["pattern_automaton", "pattern_node"]
@@ -143,7 +144,9 @@ class _Nfa:
 
 
 # A duty is (automaton's number, its state): it must accept the rest of the text.
-_Duties = frozenset  # of (int, int)
+_Duties: TypeAlias = "frozenset[tuple[int, int]]"
+_Clauses: TypeAlias = "frozenset[tuple[int, _Duties]]"
+_State: TypeAlias = "tuple[bool | None, tuple[int, ...], _Clauses]"
 
 
 class _Explorer:
@@ -184,7 +187,11 @@ class _Explorer:
         states, clauses); a clause is (nfa state, duties), and -1 stands for a match.
         """
         trackers = (0,) * len(self._trackers)
-        first = (None, trackers, self._closure([(self._first, frozenset())], None, trackers))
+        first: _State = (
+            None,
+            trackers,
+            self._closure([(self._first, frozenset())], None, trackers),
+        )
         return FiniteAutomaton.explore(self._starts, first, self._step, self._accepts, MOST_STATES)
 
     # -- automata that assertions stand for ------------------------------------------
@@ -214,7 +221,9 @@ class _Explorer:
             self._duty_of[key] = len(self._duties)
             self._duties.append(automaton.minimize())
 
-    def _duty(self, assertion: Assertion, last: object, trackers: tuple[int, ...]) -> int | None:
+    def _duty(
+        self, assertion: Assertion, last: bool | None, trackers: tuple[int, ...]
+    ) -> int | None:
         """Return the number of the duty that an assertion sets, -1 for none, None for false."""
         kind = assertion.kind
         if kind == "start":
@@ -232,10 +241,10 @@ class _Explorer:
 
     def _closure(
         self,
-        clauses: list[tuple[int, frozenset[tuple[int, int]]]],
-        last: object,
+        clauses: list[tuple[int, _Duties]],
+        last: bool | None,
         trackers: tuple[int, ...],
-    ) -> frozenset[tuple[int, frozenset[tuple[int, int]]]]:
+    ) -> _Clauses:
         seen = dict.fromkeys(clauses)
         stack = list(seen)
         while stack:
@@ -261,10 +270,10 @@ class _Explorer:
     def _jumps(
         self,
         state: int,
-        duties: frozenset[tuple[int, int]],
-        last: object,
+        duties: _Duties,
+        last: bool | None,
         trackers: tuple[int, ...],
-    ) -> Iterator[tuple[int, frozenset[tuple[int, int]]]]:
+    ) -> Iterator[tuple[int, _Duties]]:
         if state == -1:
             return
         for assertion, target in self._nfa.jumps[state]:
@@ -275,10 +284,10 @@ class _Explorer:
             if number is not None:
                 yield target, duties if number < 0 else duties | {(number, 0)}
 
-    def _step(self, state: Hashable, symbol: int) -> Hashable | None:
-        _, trackers, clauses = state  # type: ignore[misc]
+    def _step(self, state: _State, symbol: int) -> _State | None:
+        _, trackers, clauses = state
         start = self._starts[symbol]
-        moved: list[tuple[int, frozenset[tuple[int, int]]]] = []
+        moved: list[tuple[int, _Duties]] = []
         for place, duties in clauses:
             following = self._duties_behind(duties, start)
             if following is None:
@@ -302,9 +311,7 @@ class _Explorer:
         found = self._closure(moved, last, ahead)
         return (last, ahead, found) if found or self._anywhere else None
 
-    def _duties_behind(
-        self, duties: frozenset[tuple[int, int]], start: int
-    ) -> frozenset[tuple[int, int]] | None:
+    def _duties_behind(self, duties: _Duties, start: int) -> _Duties | None:
         out = set()
         for number, at in duties:
             automaton = self._duties[number]
@@ -316,10 +323,10 @@ class _Explorer:
             out.add((number, target))
         return frozenset(out)
 
-    def _accepts(self, state: Hashable) -> bool:
+    def _accepts(self, state: _State) -> bool:
         return any(
             place == -1 and all(self._duties[n].accepting[at] for n, at in duties)
-            for place, duties in state[2]  # type: ignore[index]
+            for place, duties in state[2]
         )
 
 

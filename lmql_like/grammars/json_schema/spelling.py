@@ -156,7 +156,7 @@ def _runs(values: Sequence[int]) -> Iterable[tuple[int, int]]:
 
 
 @lru_cache(maxsize=4096)
-def _template(ranges: Ranges, escapes: bool = True) -> _Template:  # noqa: FBT002
+def _template(ranges: Ranges, escapes: bool = True) -> _Template:
     """Return the edges that spell one character of a set."""
     template = _Template()
     template.add_literal(intersect(ranges, _PLAIN))

@@ -50,7 +50,7 @@ def _number(value: int | Decimal) -> Decimal:
     number = Decimal(value)
     if abs(number.adjusted()) > _MOST_DIGITS:
         raise SchemaError("S304", f"found a number of more than {_MOST_DIGITS} digits")
-    return number.normalize() if number else Decimal(0)
+    return number
 
 
 def _object(value: dict[str, Any]) -> ObjectSet:
