@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from lmql_like.errors import GrammarError
@@ -21,6 +20,7 @@ __all__ = ["Explanation", "explain_token", "find_token", "print_explanation"]
 _MOST_EXPECTATIONS = 12
 _MOST_NAMES = 5
 _MOST_RANGES = 8
+_KEY_WIDTH = 19
 
 
 @dataclass(frozen=True)
@@ -187,10 +187,8 @@ def print_explanation(explanation: Explanation, console: Console) -> None:
         console.print(Text(f"{what} is allowed.", style="green"))
         return
     console.print(Text(f"{what} is forbidden.", style="red"))
-    table = Table(show_header=False, box=None)
     for key, value in _reasons(explanation):
-        table.add_row(key, Text(value))
-    console.print(table)
+        console.print(Text(f"  {key:{_KEY_WIDTH}}{value}"), soft_wrap=True)
 
 
 def _reasons(explanation: Explanation) -> list[tuple[str, str]]:

@@ -25,8 +25,8 @@ __all__ = ["inline_small_rules"]
 _SMALL = 64  # about as many states a rule may need that is put in place
 
 
-def inline_small_rules(rules: Mapping[str, Node]) -> dict[str, Node]:
-    """Return the rules with small rules, that call no others, in the place of their names."""
+def inline_small_rules(rules: Mapping[str, Node], start: str) -> dict[str, Node]:
+    """Return the rules that a start rule needs once small rules stand in place of their names."""
     calls = {name: set(_names(node)) & rules.keys() for name, node in rules.items()}
     users: dict[str, list[str]] = {name: [] for name in rules}
     for name, called in calls.items():
@@ -45,7 +45,14 @@ def inline_small_rules(rules: Mapping[str, Node]) -> dict[str, Node]:
             left[user] -= 1
             if left[user] == 0:
                 waiting.append(user)
-    return {name: plain.get(name) or _replaced(node, plain) for name, node in rules.items()}
+    found = {start: plain.get(start) or _replaced(rules[start], plain)}
+    needed = [start]
+    while needed:
+        for name in _names(found[needed.pop()]):
+            if name not in found:
+                found[name] = _replaced(rules[name], plain)
+                needed.append(name)
+    return found
 
 
 def _names(node: Node) -> Iterator[str]:

@@ -46,7 +46,7 @@ def read_grammar(
     """
     rules = _read(text, start, syntax, lexing, limits)
     check_sizes(rules, limits)
-    return replace(rules, rules=inline_small_rules(rules.rules))
+    return replace(rules, rules=inline_small_rules(rules.rules, rules.start))
 
 
 def _read(text: str, start: str | None, syntax: str, lexing: str, limits: Limits) -> RuleSet:
