@@ -1,8 +1,9 @@
-"""One query over the rows of a file: in batches, resumable, a bad row never fatal.
+"""One query over the rows of a file: in full batches, resumable, a bad row never fatal.
 
 Input: `.jsonl`, one object per line, or `.csv` with a header; columns are arguments.
-Output: `.jsonl`, appended batch by batch and flushed to disk, so an interruption loses at
-most the batch in progress. Each line repeats its row's number and a digest of the row,
+The rows are one run: the place of one that ends is taken by the next.
+Output: `.jsonl`, appended in order and flushed to disk every so many rows, so an
+interruption loses little. Each line repeats its row's number and a digest of the row,
 the query and its options; the same command goes on behind the rows already there, and
 refuses an output that belongs to another query or other data.
 """
@@ -16,16 +17,14 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from lmql_like.errors import LmqlLikeError, QueryError
 from lmql_like.language.parameters import parse_argument
 from lmql_like.language.program import Program
 from lmql_like.runtime.model import LanguageModel
-from lmql_like.runtime.results import Result
-from lmql_like.runtime.run import run_program
+from lmql_like.runtime.run import start_run
 
 __all__ = ["DataRun"]
 
@@ -101,7 +100,7 @@ class DataRun:
         seed: int | None = None,
         batch_size: int = 32,
     ) -> Iterator[int]:
-        """Run the rows that are left; yield the number of rows written, batch by batch.
+        """Run the rows that are left; yield how many were written, whenever some were.
 
         Raises:
             RunError: the decoder call is wrong.
@@ -112,45 +111,41 @@ class DataRun:
             return
         seed = 0 if seed is None else seed  # a run that is resumed must draw the same samples
         with self._open() as file:
-            for start in range(0, len(self._left), batch_size):
-                batch = self._left[start : start + batch_size]
-                for row, result in self._results(batch, model, decoder, seed):
-                    self.statuses[result["status"]] += 1
-                    line = {"row": row.number, "digest": row.digest, **result}
-                    file.write(json.dumps(line, allow_nan=False) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-                yield len(batch)
+            n_written = 0
+            for row, result in self._results(model, decoder, seed, max(32, batch_size)):
+                self.statuses[result["status"]] += 1
+                line = {"row": row.number, "digest": row.digest, **result}
+                file.write(json.dumps(line, allow_nan=False) + "\n")
+                n_written += 1
+                if n_written == batch_size or row is self._left[-1]:
+                    file.flush()
+                    os.fsync(file.fileno())
+                    yield n_written
+                    n_written = 0
 
     def _results(
-        self, batch: list[_Row], model: LanguageModel, decoder: str | None, seed: int
+        self, model: LanguageModel, decoder: str | None, seed: int, max_rows: int
     ) -> Iterator[tuple[_Row, dict[str, Any]]]:
-        """Yield each row of a batch with its best result; stretches of good rows run together."""
-        for _, stretch in groupby(enumerate(batch), lambda item: _stretch_key(*item)):
-            rows = [row for _, row in stretch]
-            if rows[0].error is not None:
-                for row in rows:
-                    error = cast("LmqlLikeError", row.error)
-                    yield row, {"status": "error", "error": error.render()}
+        """Yield each row with its best result, in order; all good rows are one run."""
+        good = [row for row in self._left if row.error is None]
+        results = start_run(
+            self._program,
+            [row.arguments for row in good],
+            model=model,
+            decoder=decoder,
+            seed=seed,
+            max_rows=max_rows,
+            indices=[row.number for row in good],
+        ).by_input()
+        for row in self._left:
+            if row.error is not None:
+                yield row, {"status": "error", "error": row.error.render()}
                 continue
-            results = run_program(
-                self._program,
-                [row.arguments for row in rows],
-                model=model,
-                decoder=decoder,
-                seed=seed,
-                max_rows=max(32, len(rows)),
-                first_index=rows[0].number,
-            )
-            by_input: dict[int, list[Result]] = {}
-            for result in results:
-                by_input.setdefault(result.input_index, []).append(result)
-            for row in rows:
-                best, *others = by_input[row.number]
-                line = best.to_json()
-                if others:
-                    line["others"] = [other.to_json() for other in others]
-                yield row, line
+            best, *others = next(results)
+            line = best.to_json()
+            if others:
+                line["others"] = [other.to_json() for other in others]
+            yield row, line
 
     def _open(self) -> Any:
         try:
@@ -217,11 +212,6 @@ def _parse_result(line: bytes) -> tuple[int, str, str] | None:
     number, digest, status = found
     is_result = isinstance(number, int) and isinstance(digest, str) and isinstance(status, str)
     return (number, digest, status) if is_result else None
-
-
-def _stretch_key(position: int, row: _Row) -> tuple[bool, int]:
-    """Rows of a run must be consecutive: samples are drawn by row number."""
-    return (row.error is not None, row.number - position)
 
 
 def _read_rows(

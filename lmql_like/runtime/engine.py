@@ -45,6 +45,8 @@ class Group:
         search: its strategy, which also keeps what has finished.
         start: returns the hypothesis at the first choice.
         error: what failed in the query's own code.
+        active: the hypotheses that go on.
+        is_over: the search has ended, or failed.
     """
 
     input_index: int
@@ -52,6 +54,7 @@ class Group:
     start: Callable[[], Hypothesis]
     error: LmqlLikeError | None = None
     active: list[Hypothesis] = field(default_factory=list)
+    is_over: bool = False
 
 
 class Engine:
@@ -116,6 +119,7 @@ class Engine:
             for group, rows in _by_group(self._owners):
                 moved = self._step(group, rows, offers)
                 group.active = [hypothesis for _, hypothesis in moved]
+                group.is_over = not moved
                 for row, hypothesis in moved:
                     if row is None:
                         arriving.append((group, hypothesis))
@@ -138,6 +142,7 @@ class Engine:
             elif hypothesis is not None:
                 group.active = [hypothesis]
                 reserved += group.search.capacity
+            group.is_over = not group.active
             yield group
 
     def _ask(self) -> list[Offer | None]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import count
 from typing import Any, cast
 
 from lmql_like.errors import LmqlLikeError
@@ -88,31 +90,33 @@ def run_program(
 
 def start_run(
     program: Program,
-    arguments: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+    arguments: Mapping[str, Any] | Iterable[Mapping[str, Any]] | None = None,
     *,
     model: LanguageModel,
     decoder: DecoderSpec | str | None = None,
     seed: int | None = None,
     max_rows: int = DEFAULT_MAX_ROWS,
     first_index: int = 0,
+    indices: Iterable[int] | None = None,
     scope: Mapping[str, Any] | None = None,
     trace: bool = False,
     after: Hypothesis | None = None,
 ) -> Run:
     """Return a run that has not begun: iterate over its `events`, then ask for `results`.
 
-    Args and errors as `run_program`; `trace` and `after` as `Run`.
+    Args and errors as `run_program`; `indices`, `trace` and `after` as `Run`. Arguments
+    that are a generator are taken from it when there is room for them.
     """
     is_one = arguments is None or isinstance(arguments, Mapping)
-    inputs = [arguments or {}] if is_one else list(arguments or ())
+    inputs = [arguments or {}] if is_one else arguments
     return Run(
         Interpreter(program, scope=scope),
-        cast("list[Mapping[str, Any]]", inputs),
+        cast("Iterable[Mapping[str, Any]]", inputs),
         model=model,
         decoder=_chosen_decoder(program, decoder),
         seed=seed,
         max_rows=max_rows,
-        first_index=first_index,
+        indices=count(first_index) if indices is None else indices,
         raises=is_one,
         source=program.source,
         trace=trace,
@@ -130,7 +134,7 @@ class Run:
         decoder: the decoder call.
         seed: of random choices; None draws one.
         max_rows: the most rows the model is run with at a time.
-        first_index: number of the first input.
+        indices: numbers of the inputs; a sample depends on its input's.
         raises: an error in the query's own code ends the run instead of one result.
         source: the query's text, for errors.
         trace: record what happens, for `Result.trace`.
@@ -141,13 +145,13 @@ class Run:
     def __init__(
         self,
         interpreter: Interpreter,
-        inputs: Sequence[Mapping[str, Any]],
+        inputs: Iterable[Mapping[str, Any]],
         *,
         model: LanguageModel,
         decoder: DecoderSpec,
         seed: int | None = None,
         max_rows: int = DEFAULT_MAX_ROWS,
-        first_index: int = 0,
+        indices: Iterable[int] | None = None,
         raises: bool = False,
         source: Source | None = None,
         trace: bool = False,
@@ -162,16 +166,23 @@ class Run:
         self._seed = seed
         interpreter.environment.fits = self._fits
         interpreter.environment.run_query = self._run_query
-        self._groups = [
-            Group(first_index + n, search, partial(stepper.start, values, search.ranks, after))
-            for n, values in enumerate(inputs)
-            for search in decoder.searches(first_index + n, seed=seed, max_rows=max_rows)
-        ]
+        self._waiting: deque[list[Group]] = deque()  # whose results were not asked for yet
         self._recorder = Recorder(model) if trace else None
         self._engine = Engine(
             model, stepper, self._masks, max_rows=max_rows, raises=raises, recorder=self._recorder
         )
-        self._progress = self._engine.run(self._groups)
+
+        def groups() -> Iterator[Group]:
+            for index, values in zip(indices or count(), inputs, strict=False):
+                searches = decoder.searches(index, seed=seed, max_rows=max_rows)
+                own = [
+                    Group(index, search, partial(stepper.start, values, search.ranks, after))
+                    for search in searches
+                ]
+                self._waiting.append(own)
+                yield from own
+
+        self._progress = self._engine.run(groups())
 
     def events(self) -> Iterator[TextEvent]:
         """Run to the end; yield the text of each input's best result, or of each sample."""
@@ -195,20 +206,39 @@ class Run:
         """Run to the end; return the hypotheses behind the results, in their order."""
         for _ in self._progress:
             pass
-        return [found for group in self._groups for found in group.search.results()]
+        return [found for own in self._waiting for group in own for found in group.search.results()]
+
+    def by_input(self) -> Iterator[list[Result]]:
+        """Run to the end; yield the results of each input, in order, as soon as all are there.
+
+        The next input takes the place of one that has ended. What is yielded is forgotten:
+        `results` has the rest.
+        """
+        for _ in self._progress:
+            yield from self._ended()
+        yield from self._ended()
 
     def results(self) -> list[Result]:
         """Run to the end where that has not happened yet; return all results."""
         for _ in self._progress:
             pass
+        return [result for own in self._waiting for result in self._results_of(own)]
+
+    def _ended(self) -> Iterator[list[Result]]:
+        """Yield the results of the first inputs, as far as they have ended."""
+        while self._waiting and all(group.is_over for group in self._waiting[0]):
+            yield self._results_of(self._waiting.popleft())
+
+    def _results_of(self, groups: Sequence[Group]) -> list[Result]:
+        """Return the results of one input."""
         results: list[Result] = []
-        failed: set[int] = set()
-        for group in self._groups:
+        failed = False
+        for group in groups:
             if group.error is None:
                 found = group.search.results()
                 results += [self._result(group.input_index, hypothesis) for hypothesis in found]
-            elif group.input_index not in failed:
-                failed.add(group.input_index)
+            elif not failed:
+                failed = True
                 results.append(self._failure(group.input_index, group.error))
         return results
 

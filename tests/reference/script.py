@@ -4,6 +4,7 @@ A script is a function from the values filled so far, a tuple of (name, text), a
 arguments to what comes next: `ask(text, name, formula, follow)` or `end(text, value)`.
 """
 
+import itertools
 from types import SimpleNamespace
 
 from lmql_like.grammars.formulas import all_of, includes, one_of
@@ -58,11 +59,14 @@ def run_script(script, inputs=({},), *, model, decoder="argmax", seed=0, **optio
     ).results()
 
 
-def start_script(script, inputs=({},), *, model, decoder="argmax", seed=0, **options):
+def start_script(
+    script, inputs=({},), *, model, decoder="argmax", seed=0, first_index=0, **options
+):
     """Return a run of a script that has not begun."""
     return Run(
         ScriptInterpreter(script),
         list(inputs),
+        indices=itertools.count(first_index),
         model=model,
         decoder=parse_decoder(decoder),
         seed=seed,
