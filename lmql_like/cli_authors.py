@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,9 +19,13 @@ from lmql_like.cli_common import (
     load_given,
     model_options,
     read_arguments,
+    read_given,
     reports_errors,
 )
 from lmql_like.files import read_text, write_text
+
+if TYPE_CHECKING:
+    from lmql_like.language.program import Program
 
 __all__ = ["check", "fmt", "repl", "trace"]
 
@@ -28,11 +33,31 @@ __all__ = ["check", "fmt", "repl", "trace"]
 @click.command()
 @click.argument("file", required=False)
 @click.option("-c", "code", metavar="CODE", help="The query itself, instead of a file.")
+@click.option("--strict", is_flag=True, help="Let warnings fail the check too.")
+@click.option("--json", "as_json", is_flag=True, help="Print findings as JSON, one per line.")
 @reports_errors
-def check(file: str | None, code: str | None) -> None:
-    """Check the query in FILE without running it; needs no model."""
-    program = compile_given(file, code)
-    click.echo(f"{program.source.name}: ok")
+def check(file: str | None, code: str | None, strict: bool, as_json: bool) -> None:
+    """Check the query in FILE without running it; needs no model.
+
+    Errors keep a query from being run. Warnings are hardly ever meant: holes that do not end,
+    values that are lost, names that hide others, statements that are never reached. Notes may
+    well be meant.
+    """
+    from lmql_like.language.findings import check_query
+
+    name, text = read_given(file, code)
+    program, found = check_query(text, name=name)
+    for finding in found:
+        click.echo(json.dumps(finding.to_json()) if as_json else finding.render() + "\n")
+    counts = {kind: sum(f.severity == kind for f in found) for kind in ("warning", "note")}
+    if not as_json:
+        shown = [f"{n} {kind}{'s' * (n > 1)}" for kind, n in counts.items() if n]
+        click.echo(f"{name}: {', '.join(shown) or 'ok'}")
+        _show_facts(program)
+    sys.exit(INCOMPLETE if strict and counts["warning"] else COMPLETE)
+
+
+def _show_facts(program: Program) -> None:
     for parameter in program.parameters:
         kind = getattr(parameter.annotation, "__name__", None) or parameter.annotation or "str"
         default = "required" if parameter.is_required else f"default {parameter.default!r}"

@@ -27,6 +27,7 @@ __all__ = [
     "load_given",
     "model_options",
     "read_arguments",
+    "read_given",
     "reports_errors",
 ]
 
@@ -71,13 +72,19 @@ def compile_given(file: str | None, code: str | None) -> Program:
     """Return the program of a file, of standard input ("-") or of a text."""
     from lmql_like.language.compiler import compile_query
 
-    if (file is None) == (code is None):
+    name, text = read_given(file, code)
+    return compile_query(text, name=name)
+
+
+def read_given(file: str | None, code: str | None) -> tuple[str, str]:
+    """Return what a query is called and its text: of a file, standard input or a text."""
+    if code is not None and file is None:
+        return "<command line>", code
+    if file is None or code is not None:
         raise click.UsageError("give a query: a FILE, '-' for standard input, or -c CODE")
-    if code is not None:
-        return compile_query(code, name="<command line>")
     if file == "-":
-        return compile_query(sys.stdin.read(), name="<stdin>")
-    return compile_query(read_text(cast("str", file), "the query file"), name=cast("str", file))
+        return "<stdin>", sys.stdin.read()
+    return file, read_text(file, "the query file")
 
 
 def read_arguments(program: Program, args: Sequence[str]) -> dict[str, Any]:

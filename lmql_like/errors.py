@@ -100,6 +100,14 @@ CODES: dict[str, str] = {
     "Q505": "there is nothing to look at or to take back yet",
     "Q506": "an argument cannot be written into a program",
     "Q507": "a file is not written",
+    # Q6: what may be a mistake in a query
+    "Q601": "the value of a hole is never used",
+    "Q602": "the value of a hole is overwritten before it is used",
+    "Q603": "a name hides another one",
+    "Q604": "a hole ends only where the model ends its text",
+    "Q605": "a statement is never reached",
+    "Q606": "a condition says nothing",
+    "Q607": "an argument is never used",
     # G1: patterns
     "G101": "the pattern is not a regular expression",
     "G102": "the pattern uses a feature outside the dialect",

@@ -17,7 +17,7 @@ from lmql_like.language.constraints import Binding, Constraint, Given, Relation
 from lmql_like.language.program import HoleCall
 from lmql_like.source import Source, Span
 
-__all__ = ["check_satisfiable"]
+__all__ = ["check_satisfiable", "is_known"]
 
 
 def check_satisfiable(hole_calls: Iterable[HoleCall], source: Source) -> None:
@@ -29,7 +29,7 @@ def check_satisfiable(hole_calls: Iterable[HoleCall], source: Source) -> None:
     """
     checked: set[tuple[Formula, ...]] = set()
     for call in hole_calls:
-        known = [c for c in call.constraints if _is_known(c, call.name)]
+        known = [c for c in call.constraints if is_known(c, call.name)]
         if not known:
             continue
         binding = Binding(call.name, lambda code: code.literal, lambda name: name)
@@ -58,10 +58,10 @@ def _check(
         )
 
 
-def _is_known(constraint: Constraint, hole: str) -> bool:
+def is_known(constraint: Constraint, hole: str) -> bool:
     """Tell whether a constraint is about this hole only and reads nothing."""
     if isinstance(constraint, (Given, Relation)) or constraint.holes != {hole}:
         return False
     if constraint.parts:
-        return all(_is_known(part, hole) for part in constraint.parts)
+        return all(is_known(part, hole) for part in constraint.parts)
     return all(test.operand.is_literal for test in constraint.tests())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from click.testing import CliRunner
 
 from lmql_like.cli import main
@@ -47,3 +49,33 @@ def test_fmt_leaves_a_file_that_is_no_query_alone(tmp_path):
     assert result.exit_code == 2
     assert "Q010" in result.stderr
     assert file.read_text() == '"[X"'
+
+
+# -- check
+
+LOOSE = '"[X]"\nfor i in range(2):\n    "\\n[Y] and"'
+
+
+def test_check_prints_findings_and_facts():
+    result = invoke("check", "-c", LOOSE)
+    assert result.exit_code == 0
+    assert "warning[Q604]: the hole 'X' ends only" in result.stdout
+    assert "note[Q601]: the value of 'Y' is never used" in result.stdout
+    assert "\n<command line>: 1 warning, 1 note\n  hole X\n  hole Y\n" in result.stdout
+
+
+def test_check_can_be_strict_about_warnings():
+    assert invoke("check", "--strict", "-c", LOOSE).exit_code == 1
+    assert invoke("check", "--strict", "-c", '"[X]"').exit_code == 0
+
+
+def test_check_gives_findings_as_json():
+    result = invoke("check", "--json", "-c", LOOSE)
+    codes = [json.loads(line)["code"] for line in result.stdout.splitlines()]
+    assert codes == ["Q604", "Q601"]
+
+
+def test_check_of_a_query_that_cannot_be_run_is_an_error():
+    result = invoke("check", "-c", '"[X]" where len(Y) < 3')
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "error[Q104]" in result.stderr

@@ -1,0 +1,44 @@
+"""What may be a mistake in a query that can be run: `lmql-like check`.
+
+    findings_names    values that nothing reads, names that hide others
+    findings_holes    holes that do not end, conditions that say nothing
+    findings_flow     statements that are never reached
+
+A finding is a warning where it is hardly ever meant, a note where it may well be.
+"""
+
+from __future__ import annotations
+
+from lmql_like.grammars.lint.findings import Finding
+from lmql_like.language.compiler import compile_query
+from lmql_like.language.findings_flow import find_unreachable
+from lmql_like.language.findings_holes import find_idle_conditions, find_open_holes
+from lmql_like.language.findings_names import find_hidden_names, find_unread_values
+from lmql_like.language.parser import parse_query
+from lmql_like.language.program import Program
+from lmql_like.source import Source
+
+__all__ = ["check_query"]
+
+
+def check_query(text: str, *, name: str = "<query>") -> tuple[Program, list[Finding]]:
+    """Compile a query and look for mistakes in it.
+
+    Returns:
+        The program, and the findings in the order of the text.
+
+    Raises:
+        QueryError: what keeps the query from being run, as `compile_query`.
+        GrammarError: likewise.
+    """
+    program = compile_query(text, name=name)
+    query = parse_query(Source(text, name))
+    found = [
+        *find_unread_values(query, program),
+        *find_hidden_names(query, program),
+        *find_open_holes(program),
+        *find_idle_conditions(program),
+        *find_unreachable(query),
+    ]
+    unique = {(f.code, f.span): f for f in found}
+    return program, sorted(unique.values(), key=lambda f: (f.span.start if f.span else 0, f.code))
