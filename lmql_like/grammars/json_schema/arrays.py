@@ -21,11 +21,12 @@ from lmql_like.grammars.json_schema.conditions import (
     both,
     negate,
 )
+from lmql_like.grammars.json_schema.counting import repeat_node
 from lmql_like.grammars.json_schema.domains import ArraySet, Count, item_condition, only
 from lmql_like.grammars.json_schema.evaluation import Given
 from lmql_like.grammars.json_schema.numbers import Above, NumberIn, Whole, number_holds
 from lmql_like.grammars.json_schema.strings import TextIn, texts_in
-from lmql_like.grammars.regex.nodes import Choice, Diagram, Node
+from lmql_like.grammars.regex.nodes import Alternation, Choice, Concat, Diagram, Node
 
 if TYPE_CHECKING:
     from lmql_like.grammars.json_schema.evaluation import Evaluator
@@ -35,6 +36,7 @@ __all__ = ["array_node"]
 
 _MOST_STATES = 50_000
 _MOST_UNIQUE = 8
+_MOST_WRITTEN_OUT = 2_000
 
 # Items read (capped), counts (capped), values used.
 _State = tuple[int, tuple[int, ...], frozenset[int]]
@@ -46,7 +48,23 @@ def array_node(lowering: Lowering, array: ArraySet) -> Node:
     Raises:
         SchemaError: S301 for `uniqueItems` over many values, S304 over a limit.
     """
+    many = max(array.low, array.high or 0) > _MOST_WRITTEN_OUT
+    if many and not (array.prefix or array.counts or array.unique):
+        return _many_items(lowering, array)
     return _Arrays(lowering, array).node()
+
+
+def _many_items(lowering: Lowering, array: ArraySet) -> Node:
+    """Return arrays of equal items between large bounds."""
+    where, item = lowering.options.layout, lowering.value(array.rest)
+    more = repeat_node(
+        Concat((where.comma, item)),
+        max(array.low - 1, 0),
+        None if array.high is None else array.high - 1,
+    )
+    filled: Node = Concat((where.opened, item, more, where.closing))
+    inner = filled if array.low else Alternation((where.empty, filled))
+    return Concat((Choice(("[",)), inner, Choice(("]",))))
 
 
 class _Arrays:

@@ -131,6 +131,8 @@ def read_json_schema(
         return _read(
             _parse(schema), Options(where, key_order), formats == "assert", unenforced == "warn"
         )
+    except GrammarError as error:
+        raise too_large(error, None) from error
     except RecursionError as error:
         raise SchemaError(
             "S303",
@@ -181,6 +183,8 @@ def _parse(schema: Schema) -> Any:
     try:
         text = schema if isinstance(schema, str) else json.dumps(schema, allow_nan=False)
         parsed = json.loads(text, parse_float=Decimal, parse_constant=_no_constant)
+    except RecursionError as error:
+        raise SchemaError("S303", "the schema nests too deep to be read") from error
     except (TypeError, ValueError) as error:
         raise SchemaError("S101", f"the schema is not JSON: {error}") from error
     if not is_unicode(text) or ("\\ud" in text.lower() and not _is_text(parsed)):

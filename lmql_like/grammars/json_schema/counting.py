@@ -29,7 +29,7 @@ from lmql_like.grammars.regex.nodes import (
     Repeat,
 )
 
-__all__ = ["Shared", "repeat_character", "spell_node"]
+__all__ = ["Shared", "repeat_character", "repeat_node", "spell_node"]
 
 _numbers = itertools.count()
 
@@ -54,7 +54,7 @@ def repeat_character(ranges: Ranges, low: int, high: int | None) -> Node:
     if bound <= _FEW_COPIES or (whole.n_states <= _FEW_STATES and bound <= _MOST_COPIES):
         return Repeat(whole, low, high)
     if bound > _MOST_COPIES:
-        return _by_doubling(ranges, low, high)
+        return _doubling(ranges).repeat(low, high, whole)
     copy = _light(ranges)
     if high is None:
         return Concat((Repeat(copy, low, low), Repeat(whole, 0, None)))
@@ -93,33 +93,49 @@ def _shared(node: Node) -> Node:
     return Shared(f"shared {next(_numbers)}", node=node)
 
 
-def _by_doubling(ranges: Ranges, low: int, high: int | None) -> Node:
-    tail: Node = Repeat(spell_character(ranges), 0, None)
-    if high is not None:
-        tail = Repeat(_up_to(ranges, high - low), 0, 1) if high > low else Concat(())
-    return Concat((_exactly(ranges, low), tail))
+def repeat_node(item: Node, low: int, high: int | None) -> Node:
+    """Return `low` to `high` copies of a node that matches no empty text."""
+    if max(low, high or 0) <= _MOST_COPIES:
+        return Repeat(item, low, high)
+    return _Doubling(item).repeat(low, high, item)
 
 
-def _exactly(ranges: Ranges, count: int) -> Node:
-    powers = [power for power in range(count.bit_length()) if count >> power & 1]
-    return Concat(tuple(_power(ranges, power) for power in powers))
+class _Doubling:
+    """The rules that count one item."""
+
+    def __init__(self, item: Node) -> None:
+        self._powers = [_shared(item)]
+        self._up_to: dict[int, Node] = {}
+
+    def repeat(self, low: int, high: int | None, item: Node) -> Node:
+        """Return `low` to `high` items; `item` is what to loop on without an upper bound."""
+        exactly = [self._power(n) for n in range(low.bit_length()) if low >> n & 1]
+        if high is None:
+            return Concat((*exactly, Repeat(item, 0, None)))
+        if high == low:
+            return Concat(tuple(exactly))
+        return Concat((*exactly, Repeat(self._some(high - low), 0, 1)))
+
+    def _power(self, power: int) -> Node:
+        """Return the rule of 2 ** power items."""
+        while len(self._powers) <= power:
+            half = self._powers[-1]
+            self._powers.append(_shared(Concat((half, half))))
+        return self._powers[power]
+
+    def _some(self, count: int) -> Node:
+        """Return the rule of 1 to `count` items."""
+        if count not in self._up_to:
+            power = count.bit_length() - 1
+            options = [self._power(power)]
+            if power:
+                options.append(self._some((1 << power) - 1))
+            if count > 1 << power:
+                options.append(Concat((options[0], self._some(count - (1 << power)))))
+            self._up_to[count] = _shared(Alternation(tuple(options)))
+        return self._up_to[count]
 
 
-@lru_cache(maxsize=4096)
-def _power(ranges: Ranges, power: int) -> Node:
-    """Return the rule of 2 ** power characters."""
-    half = _light(ranges) if power == 0 else _power(ranges, power - 1)
-    node = half if power == 0 else Concat((half, half))
-    return _shared(node)
-
-
-@lru_cache(maxsize=4096)
-def _up_to(ranges: Ranges, count: int) -> Node:
-    """Return the rule of 1 to `count` characters."""
-    power = count.bit_length() - 1
-    options: list[Node] = [_power(ranges, power)]
-    if power:
-        options.append(_up_to(ranges, (1 << power) - 1))
-    if count > 1 << power:
-        options.append(Concat((options[0], _up_to(ranges, count - (1 << power)))))
-    return _shared(Alternation(tuple(options)))
+@lru_cache(maxsize=256)
+def _doubling(ranges: Ranges) -> _Doubling:
+    return _Doubling(_light(ranges))

@@ -30,6 +30,7 @@ from lmql_like.grammars.json_schema.conditions import (
     negate,
     replace_atoms,
 )
+from lmql_like.grammars.json_schema.counting import repeat_node
 from lmql_like.grammars.json_schema.domains import ObjectSet
 from lmql_like.grammars.json_schema.layout import quoted
 from lmql_like.grammars.json_schema.spelling import spell_text
@@ -51,6 +52,7 @@ _TRACKED = 4  # members of a small object, each of which can come once only
 _MOST_REGIONS = 64
 _MOST_FREE_NEEDS = 6
 _MOST_STATES = 20_000
+_MOST_COUNTED = 2_000
 _State: TypeAlias = tuple[int, int]  # needs met, or the place in the order; members so far
 
 
@@ -229,11 +231,26 @@ class _Objects:
                 f"an object needs {needs} members, more than {_MOST_NEEDS}, in any order",
                 help='pass key_order="auto" or "declared"',
             )
+        if not needs and max(self._one.low, self._one.high or 0) > _MOST_COUNTED:
+            return self._many_members()
         if order == "declared":
             return self._in_order(everywhere=False)
         if needs > _MOST_NEEDS:
             return self._in_order(everywhere=True)
         return self._in_any_order()
+
+    def _many_members(self) -> Node:
+        """Return the objects with large bounds of the number of members and no needs."""
+        named, others = self._members([])
+        members = [m.node for group in named.values() for m in group] + [m.node for m in others]
+        low, high, where = self._one.low, self._one.high, self._where
+        member = self._as_rules([Alternation(tuple(members))], [(0, 0, 0)] * 2)[0]
+        more = repeat_node(
+            Concat((where.comma, member)), max(low - 1, 0), None if high is None else high - 1
+        )
+        filled: Node = Concat((where.opened, member, more, where.closing))
+        inner = filled if low else Alternation((where.empty, filled))
+        return Concat((Choice(("{",)), inner, Choice(("}",))))
 
     def _in_any_order(self) -> Node:
         tracked = [name for name in self._names if name in self._required]
