@@ -27,8 +27,8 @@ from lmql_like.cli_common import (
     read_arguments,
     reports_errors,
 )
+from lmql_like.cli_grammars import check_grammar, mask
 from lmql_like.errors import CODES, QueryError, did_you_mean
-from lmql_like.files import read_text
 
 if TYPE_CHECKING:
     from lmql_like.language.program import Program
@@ -45,7 +45,7 @@ def main() -> None:
     """Run prompt programs whose outputs cannot break their rules."""
 
 
-for _command in (check, fmt, repl, trace):
+for _command in (check, check_grammar, fmt, mask, repl, trace):
     main.add_command(_command)
 
 
@@ -209,58 +209,6 @@ def explain(code: str) -> None:
     Console().print(Markdown(read_page(code)))
 
 
-# -- grammars --------------------------------------------------------------------------------
-
-_SYNTAX = click.option(
-    "--syntax",
-    type=click.Choice(["lark", "gbnf", "ebnf"]),
-    help="Of the grammar; default: by the file's ending, else Lark's.",
-)
-_START = click.option("--start", metavar="RULE", help="The grammar's rule for whole texts.")
-
-
-def _syntax_of(file: str, chosen: str | None) -> str:
-    ending = Path(file).suffix.removeprefix(".")
-    return chosen or (ending if ending in ("gbnf", "ebnf") else "lark")
-
-
-@main.command("check-grammar")
-@click.argument("file")
-@_SYNTAX
-@_START
-@click.option(
-    "--lexing",
-    type=click.Choice(["lexed", "scannerless"]),
-    default="lexed",
-    show_default=True,
-    help="How a Lark grammar is going to be read.",
-)
-@click.option("--strict", is_flag=True, help="Let warnings fail the check too.")
-@click.option("--json", "as_json", is_flag=True, help="Print findings as JSON, one per line.")
-@reports_errors
-def check_grammar(
-    file: str, syntax: str | None, start: str | None, lexing: str, strict: bool, as_json: bool
-) -> None:
-    """Look for mistakes in the grammar in FILE ("-" reads standard input).
-
-    Errors keep a grammar from being used. Warnings are parts that do nothing or too much,
-    notes what may well be meant. The exit code is 1 where there are errors.
-    """
-    from lmql_like.grammars.lint import check_grammar as find
-
-    text = sys.stdin.read() if file == "-" else read_text(file, "the grammar file")
-    name = "<stdin>" if file == "-" else file
-    found = find(text, start=start, syntax=_syntax_of(file, syntax), lexing=lexing, name=name)
-    for finding in found:
-        click.echo(json.dumps(finding.to_json()) if as_json else finding.render() + "\n")
-    counts = {kind: sum(f.severity == kind for f in found) for kind in ("error", "warning", "note")}
-    if not as_json:
-        shown = [f"{n} {kind}{'s' * (n > 1)}" for kind, n in counts.items() if n]
-        click.echo(f"{name}: {', '.join(shown) or 'ok'}")
-    failed = counts["error"] or (strict and counts["warning"])
-    sys.exit(INCOMPLETE if failed else COMPLETE)
-
-
 # -- doctor ----------------------------------------------------------------------------------
 
 
@@ -279,52 +227,3 @@ def doctor(model: str | None, trust_remote_code: bool) -> None:
     report = make_report(model, trust_remote_code=trust_remote_code)
     print_report(report)
     sys.exit(COMPLETE if report.agrees else INCOMPLETE)
-
-
-# -- mask ------------------------------------------------------------------------------------
-
-
-@main.command()
-@click.option("--regex", "regexes", multiple=True, metavar="R", help="A pattern; all must match.")
-@click.option("--grammar", metavar="FILE", help="A grammar that the text must follow.")
-@_SYNTAX
-@_START
-@click.option("--text", default="", metavar="T", help="The text so far.")
-@click.option("--explain", "token", metavar="TOKEN", help="Why may it follow or not? Text or #id.")
-@click.option("--tokenizer", metavar="PATH", help="A tokenizer folder; default: the embedded one.")
-@click.option("--limit", default=20, show_default=True, help="How many tokens to list.")
-@reports_errors
-def mask(
-    regexes: tuple[str, ...],
-    grammar: str | None,
-    syntax: str | None,
-    start: str | None,
-    text: str,
-    token: str | None,
-    tokenizer: str | None,
-    limit: int,
-) -> None:
-    """Show what may follow a text, in bytes and in tokens of a vocabulary.
-
-    Grammars are read without a lexer: every way to match the text counts. With --explain it
-    says why one token may follow or may not; the exit code is 1 where it may not.
-    """
-    from rich.console import Console
-
-    from lmql_like.mask_constraint import MaskConstraint
-    from lmql_like.mask_report import load_vocabulary, make_report, print_report
-
-    if not regexes and grammar is None:
-        raise click.UsageError("give a constraint: --regex R or --grammar FILE")
-    chosen = _syntax_of(grammar, syntax) if grammar else "lark"
-    source = read_text(grammar, "the grammar file") if grammar else None
-    constraint = MaskConstraint(regexes, source, grammar or "", chosen, start)
-    if token is not None:
-        from lmql_like.mask_explanation import explain_token, print_explanation
-
-        explanation = explain_token(constraint, load_vocabulary(tokenizer), text, token)
-        print_explanation(explanation, Console())
-        sys.exit(COMPLETE if explanation.is_allowed else INCOMPLETE)
-    report = make_report(constraint.compile, text, tokenizer)
-    print_report(report, Console(), limit=limit)
-    sys.exit(COMPLETE if report.is_prefix else INCOMPLETE)

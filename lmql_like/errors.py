@@ -151,6 +151,7 @@ CODES: dict[str, str] = {
     "G512": "two repeats in a row match the same texts",
     "G513": "a rule begins with itself behind something that may be empty",
     "G514": "the grammar has no start rule of the usual name",
+    "G515": "a rule names a terminal that is never found",
     # S1: schemas
     "S101": "the text is no JSON Schema",
     "S102": "a keyword has a value that it cannot have",

@@ -23,10 +23,11 @@ class MaskConstraint:
 
     Attributes:
         patterns: in the dialect of `compile_regex`.
-        grammar: the text of a grammar, read without a lexer.
+        grammar: the text of a grammar.
         file: how messages call the grammar.
         syntax: "lark", "gbnf" or "ebnf".
         start: the grammar's rule for whole texts, None for the usual one.
+        lexing: how a Lark grammar is read, "scannerless" or "lexed".
     """
 
     patterns: tuple[str, ...]
@@ -34,6 +35,7 @@ class MaskConstraint:
     file: str = "<grammar>"
     syntax: str = "lark"
     start: str | None = None
+    lexing: str = "scannerless"
 
     def compile(self) -> Automaton:
         """Return the automaton of all parts together.
@@ -47,7 +49,7 @@ class MaskConstraint:
         formulas = [matches(pattern) for pattern in self.patterns]
         if self.grammar is not None:
             rules = read_grammar(
-                self.grammar, start=self.start, syntax=self.syntax, lexing="scannerless"
+                self.grammar, start=self.start, syntax=self.syntax, lexing=self.lexing
             )
             formulas.append(Derives(rules))
         return compile_formula(all_of(formulas))
@@ -62,7 +64,7 @@ class MaskConstraint:
         return found
 
     def outline(self) -> RuleSet:
-        """Return the grammar's rules with a rule for each named terminal.
+        """Return the grammar's rules with a rule for each named terminal, without a lexer.
 
         Raises:
             GrammarError: there is no grammar, or it cannot be read.
@@ -75,5 +77,5 @@ class MaskConstraint:
 
     def _compile_grammar(self) -> Automaton:
         return compile_grammar(
-            self.grammar or "", start=self.start, syntax=self.syntax, lexing="scannerless"
+            self.grammar or "", start=self.start, syntax=self.syntax, lexing=self.lexing
         )

@@ -17,7 +17,12 @@ from lmql_like.grammars.lint.findings import Finding, of_error
 from lmql_like.grammars.lint.lark_source import read_written_lark
 from lmql_like.grammars.lint.loop_checks import find_cycles, find_hidden_recursion, find_loops
 from lmql_like.grammars.lint.terminal_checks import find_terminal_troubles
-from lmql_like.grammars.lint.use_checks import find_dead, find_repeated, find_unused
+from lmql_like.grammars.lint.use_checks import (
+    find_dead,
+    find_never_found,
+    find_repeated,
+    find_unused,
+)
 from lmql_like.grammars.lint.written import WrittenGrammar
 from lmql_like.source import Source
 
@@ -26,6 +31,7 @@ __all__ = ["check_grammar"]
 _CHECKS = (
     find_unused,
     find_dead,
+    find_never_found,
     find_repeated,
     find_loops,
     find_cycles,

@@ -26,7 +26,8 @@ class Facts:
     Attributes:
         users: rule -> rules that name it.
         nullable: rules and terminals that match the empty text.
-        productive: rules and terminals that match some text.
+        productive: rules, and terminals in rules, that match some text.
+        textless: terminals that match no text.
         reached: rules that the start rules need.
     """
 
@@ -41,6 +42,8 @@ class Facts:
             for other in used:
                 self.users[other].append(name)
         alive = {n for n, t in grammar.terminals.items() if t.node is None or some_text(t.node)}
+        self.textless = grammar.terminals.keys() - alive
+        alive -= grammar.never_found
         self.productive = self._closed(alive, some_text)
         self.nullable = self._closed(set(), _is_empty)
         self.reached = self._reached()

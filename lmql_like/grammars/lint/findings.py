@@ -25,6 +25,7 @@ _SEVERITIES = {
     "G512": "warning",
     "G513": "note",
     "G514": "note",
+    "G515": "warning",
 }
 
 

@@ -145,7 +145,7 @@ class _Terminals:
         self.found: dict[str, Terminal] = {}
         for name, span in names.declared.items():
             if name.isupper():
-                self.found[name] = Terminal(None, span=span)
+                self.found[name] = Terminal(None, span=span, is_declared=True)
         for name, (_, priority) in grammar.term_defs:
             if name in imported:
                 self._add(name, priority, imported[name], is_imported=True)

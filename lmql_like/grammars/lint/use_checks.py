@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from lmql_like.grammars.lint.facts import Facts, components
 from lmql_like.grammars.lint.findings import Finding
-from lmql_like.grammars.lint.written import WrittenGrammar, leaves, spelled
+from lmql_like.grammars.lint.written import WrittenGrammar, leaves, references, spelled
 from lmql_like.grammars.regex.nodes import Alternation, Node
 from lmql_like.grammars.regex.spelling import children, place_of
 
-__all__ = ["find_dead", "find_repeated", "find_unused"]
+__all__ = ["find_dead", "find_never_found", "find_repeated", "find_unused"]
 
 _LEAST_LEAVES = 3  # of a rule that is worth a word when another is written alike
 
@@ -67,7 +67,7 @@ def _used_terminals(grammar: WrittenGrammar, facts: Facts) -> set[str]:
 def find_dead(grammar: WrittenGrammar, facts: Facts) -> Iterator[Finding]:
     """Yield G502 for rules and G506 for terminals that match no text."""
     for name, terminal in grammar.terminals.items():
-        if name not in facts.productive and terminal.span is not None:
+        if name in facts.textless and terminal.span is not None:
             yield Finding(
                 "G506",
                 f"the terminal {spelled(name)} matches no text",
@@ -97,6 +97,27 @@ def find_dead(grammar: WrittenGrammar, facts: Facts) -> Iterator[Finding]:
             else "mend what it needs, or delete it",
             "error" if is_start else "",
         )
+
+
+def find_never_found(grammar: WrittenGrammar, facts: Facts) -> Iterator[Finding]:
+    """Yield G515 where a rule first names a terminal that a lexer gives to no rule."""
+    del facts
+    left = set(grammar.never_found)
+    for node in grammar.rules.values():
+        for reference in references(node):
+            if reference.name in left and reference.span is not None:
+                left.discard(reference.name)
+                why = "declared, not defined"
+                if reference.name in grammar.ignored:
+                    why = "ignored wherever it stands"
+                yield Finding(
+                    "G515",
+                    f"the rule names the terminal {spelled(reference.name)}, which is never found",
+                    grammar.source,
+                    reference.span,
+                    f"{why}: what needs it matches no text",
+                    "delete the alternative, or the directive",
+                )
 
 
 def find_repeated(grammar: WrittenGrammar, facts: Facts) -> Iterator[Finding]:

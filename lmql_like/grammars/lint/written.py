@@ -28,6 +28,7 @@ class Terminal:
         span: where it is defined or imported; None within an imported grammar.
         parts: the terminals it is made of.
         is_imported: whether it is defined in another grammar.
+        is_declared: whether a program would have to find it (`%declare`).
     """
 
     node: Node | None
@@ -36,6 +37,7 @@ class Terminal:
     span: Span | None = None
     parts: tuple[str, ...] = ()
     is_imported: bool = False
+    is_declared: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,14 @@ class WrittenGrammar:
     used_templates: frozenset[str] = frozenset()
     is_library: bool = False
     is_lexed: bool = False
+
+    @property
+    def never_found(self) -> frozenset[str]:
+        """Return the terminals that a lexer gives to no rule: ignored and declared ones."""
+        if not self.is_lexed:
+            return frozenset()
+        declared = (name for name, terminal in self.terminals.items() if terminal.is_declared)
+        return frozenset([*self.ignored, *declared])
 
 
 def leaves(node: Node) -> Iterator[Node]:

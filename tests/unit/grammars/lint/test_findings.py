@@ -85,6 +85,8 @@ LEXED = [
     ("start: n A\nn: /[0-9]+/\nA: /[0-9a-z]+/", []),
     ("start: a b\na: A\nb: B\nA: /[0-9]+(\\.[0-9]+)?/\nB: /[0-9]/", [("G508", "b")]),
     ('start: A "b"\nA: /a+/', []),
+    ("start: A | A WS A\nA: /a/\nWS: / /\n%ignore WS", [("G515", "WS")]),
+    ("start: A | x\nx: B\nA: /a/\n%declare B", [("G502", "x"), ("G515", "B")]),
     ('start: A | "if" A\nA: /[a-z]+/\n%ignore / /', [("G509", "A")]),
     ('start: A "if" A\nA: /[a-z]+/\n%ignore / /', []),
     ('start: A | "if" A\nA: /[A-Z]+/\n%ignore / /', []),
@@ -142,8 +144,10 @@ def test_grammars_that_come_with_lark_have_no_mistakes():
     for name in ("common", "unicode", "lark", "python"):
         grammar = (LARK_GRAMMARS / f"{name}.lark").read_text()
         findings = check_grammar(grammar)
-        assert {f.severity for f in findings} <= {"note"}, name
-        assert {f.code for f in findings} <= {"G509", "G514"}, name
+        assert {f.code for f in findings} <= {"G502", "G509", "G514", "G515"}, name
+        # Indentation is declared, and what needs it matches nothing.
+        dead = {f.source.slice(f.span) for f in findings if f.severity == "warning"}
+        assert dead == ({"_INDENT", "_DEDENT", "match_stmt"} if name == "python" else set())
 
 
 def test_a_given_start_rule_says_what_is_used():
