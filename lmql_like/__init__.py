@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lmql_like.dsl import score as score
     from lmql_like.errors import LmqlLikeError as LmqlLikeError
     from lmql_like.language.compiler import compile_query as compile_query
+    from lmql_like.language.custom import constraint as constraint
     from lmql_like.runtime.hooks import Rewritten as Rewritten
     from lmql_like.runtime.hooks import once as once
     from lmql_like.runtime.hooks import post as post
@@ -38,6 +39,7 @@ _HOMES = {
     "QueryFunction": "lmql_like.dsl",
     "Result": "lmql_like.runtime.results",
     "compile_query": "lmql_like.language.compiler",
+    "constraint": "lmql_like.language.custom",
     "decoder": "lmql_like.runtime.search.decoders",
     "load_model": "lmql_like.runtime.transformers_model",
     "Rewritten": "lmql_like.runtime.hooks",

@@ -10,6 +10,7 @@ from lmql_like.errors import QueryError, did_you_mean
 from lmql_like.language.code import Code
 from lmql_like.language.conditions import ConditionReader
 from lmql_like.language.constraints import Constraint, Given
+from lmql_like.language.custom import Applied
 from lmql_like.language.decoders import DECODERS
 from lmql_like.language.embedded import span_of
 from lmql_like.language.holecalls import resolve_hole_calls
@@ -171,6 +172,8 @@ def _names_in(call: HoleCall) -> list[ast.Name]:
 def _operands(constraint: Constraint) -> list[Code]:
     if isinstance(constraint, Given):
         return [constraint.condition]
+    if isinstance(constraint, Applied):
+        return [constraint.call]
     inner = [code for part in constraint.parts for code in _operands(part)]
     return inner if constraint.parts else [test.operand for test in constraint.tests()]
 

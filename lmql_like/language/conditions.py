@@ -19,6 +19,7 @@ from lmql_like.language.constraints import (
     Relation,
     Test,
 )
+from lmql_like.language.custom import Applied
 from lmql_like.language.embedded import span_of
 from lmql_like.language.names import reads
 from lmql_like.language.nodes import Annotation, DistributionClause, Hole
@@ -254,12 +255,17 @@ class ConditionReader:
         function = tree.func
         if isinstance(function, ast.Attribute) and (hole := self._hole(function.value)):
             return self._method(tree, function, hole, span)
+        if isinstance(function, ast.Attribute) and not self._holes_in(function):
+            return self._applied(tree, span)
         if not isinstance(function, ast.Name):
             return self.refuse.anything(tree)
         name = function.id
         if name in LATER_OPERATORS and name not in self.known:
             self.refuse.later(name, function)
         if name not in OPERATORS or name in self.known:
+            is_value = name in self.known or hasattr(builtins, name)
+            if is_value and name not in ("len", "print"):
+                return self._applied(tree, span)
             return self.refuse.function(tree, function)
         operator = OPERATORS[name]
         expected = "a hole" + (f" and {operator.operand}" if operator.operand else "")
@@ -274,8 +280,22 @@ class ConditionReader:
         operand = tree.args[1] if operator.operand else no_operand
         return self._test(operator.test, subject, operand, span) or self.refuse.anything(tree)
 
+    def _applied(self, tree: ast.Call, span: Span) -> Constraint:
+        """Read a call of a function of the author's own."""
+        first = self._hole(tree.args[0]) if tree.args else None
+        return Applied(
+            function=None if self._holes_in(tree.func) else self._code(tree.func),
+            subject=first,
+            operands=tuple(self._code(operand) for operand in tree.args[1:]),
+            call=self._code(tree),
+            reads=self._holes_in(tree),
+            span=span,
+        )
+
     def _method(self, tree: ast.Call, function: ast.Attribute, hole: str, span: Span) -> Constraint:
         test = METHODS.get(function.attr)
+        if function.attr.startswith("is") and hasattr(str, function.attr):
+            return self._applied(tree, span)
         if test is None or len(tree.args) != 1 or tree.keywords:
             nearest = did_you_mean(function.attr, METHODS)
             return self.refuse.anything(tree, nearest if test is None else "give it one argument")
@@ -296,7 +316,10 @@ class ConditionReader:
                 self.refuse.whole(test.span, hole)
 
     def _check_tokens(self, constraint: Constraint) -> None:
-        """Raise where tokens are counted in a condition over several holes."""
+        """Raise where tokens are counted, or stops found, once the hole is filled."""
+        if not isinstance(constraint, Applied) and _has_applied(constraint):
+            for hole in sorted(constraint.subjects):
+                self.check_whole(constraint, hole)
         if len(constraint.holes) < 2:
             return
         for test in constraint.tests():
@@ -319,6 +342,10 @@ class _CountFilled(ast.NodeTransformer):
         if _argument_of(node, "TOKENS") is not None and "TOKENS" not in self.reader.known:
             self.reader.refuse.tokens(node)
         return self.generic_visit(node)
+
+
+def _has_applied(constraint: Constraint) -> bool:
+    return isinstance(constraint, Applied) or any(map(_has_applied, constraint.parts))
 
 
 def _alone(tree: ast.expr) -> Iterator[ast.Name]:

@@ -76,6 +76,11 @@ class Constraint(ABC):
         """The holes that have to be filled, or begin, before this can be bound."""
         return frozenset[str]().union(*(part.holes for part in self.parts))
 
+    @property
+    def subjects(self) -> frozenset[str]:
+        """The holes that this can wait for."""
+        return frozenset[str]().union(*(part.subjects for part in self.parts))
+
     def can_begin(self, hole: str) -> bool:
         """Tell whether this can be bound when a hole begins.
 
@@ -179,6 +184,11 @@ class Test(Constraint):
     def holes(self) -> frozenset[str]:
         """The subject and the holes that the operand reads."""
         return self.reads | {self.subject}
+
+    @property
+    def subjects(self) -> frozenset[str]:
+        """The subject alone."""
+        return frozenset((self.subject,))
 
     def can_begin(self, hole: str) -> bool:
         """Tell whether no operand reads the hole."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 __all__ = ["QUERY_FUNCTIONS", "NameUses", "collect_names", "is_built_in", "parameters_of", "reads"]
 
-QUERY_FUNCTIONS = frozenset(("score", "once", "pre", "post", "stream"))
+QUERY_FUNCTIONS = frozenset(("score", "once", "pre", "post", "stream", "constraint"))
 """Functions that every query has; elsewhere than in a call the name is any name."""
 
 
@@ -158,6 +158,8 @@ class _NameCollector(ast.NodeVisitor):
         self._visit_function(node.args, [node.body])
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        for decorator in node.decorator_list:
+            _mark_function(decorator)
         self._visit_all([*node.decorator_list, *node.bases, *node.keywords])
         inner = _NameCollector()
         inner._visit_all(node.body)

@@ -82,7 +82,7 @@ class Refusal:
             source=self.source,
             span=span_of(self.source, tree),
             label=f"no operator says this about '{holes[0]}'" if holes else "",
-            help=hint or "check the value behind the prompt string, with `if` or `assert`",
+            help=hint or "write a function that checks it when the hole is filled: where f(X)",
         )
 
     def function(self, tree: ast.Call, function: ast.Name) -> NoReturn:

@@ -14,6 +14,7 @@ from lmql_like.errors import GrammarError, QueryError
 from lmql_like.grammars.compiler import compile_formula
 from lmql_like.grammars.formulas import Formula, all_of
 from lmql_like.language.constraints import Binding, Constraint, Given, Relation
+from lmql_like.language.custom import Applied
 from lmql_like.language.program import HoleCall
 from lmql_like.source import Source, Span
 
@@ -60,7 +61,7 @@ def _check(
 
 def is_known(constraint: Constraint, hole: str) -> bool:
     """Tell whether a constraint is about this hole only and reads nothing."""
-    if isinstance(constraint, (Given, Relation)) or constraint.holes != {hole}:
+    if isinstance(constraint, (Given, Relation, Applied)) or constraint.holes != {hole}:
         return False
     if constraint.parts:
         return all(is_known(part, hole) for part in constraint.parts)

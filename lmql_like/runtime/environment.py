@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from lmql_like.errors import RunError
+from lmql_like.language.custom import constraint
 from lmql_like.language.decoders import DecoderClause
 from lmql_like.language.program import Program
 from lmql_like.runtime.distributions import Distribution
@@ -53,6 +54,7 @@ class Environment:
             "pre": pre,
             "post": post,
             "stream": stream,
+            "constraint": constraint,
         }
 
     def score(self, values: Sequence[str], tokenizations: str = "canonical") -> Distribution:

@@ -52,7 +52,7 @@ class HoleBinder(Machine):
 
     def _check_later(self, constraint: Constraint, hole: HoleCall) -> None:
         """Raise where a constraint cannot wait for the hole that it reads."""
-        subjects = {test.subject for test in constraint.tests()}
+        subjects = constraint.subjects
         unfilled = [name for name in constraint.holes - {hole.name} if name not in self.names]
         for name in sorted(set(unfilled) - subjects):
             raise RunError(

@@ -31,6 +31,8 @@ from functools import cached_property
 from typing import Any
 
 from lmql_like.errors import GrammarError, ModelError, RunError
+from lmql_like.grammars.formulas import TRUE
+from lmql_like.runtime.author_conditions import TokenFilter
 from lmql_like.runtime.coverage import Coverage, CoverageTracker, goals_of
 from lmql_like.runtime.distributions import Distribution
 from lmql_like.runtime.hypotheses import Hypothesis, OpenHole, Segment, incomplete_tail
@@ -78,6 +80,7 @@ class Stepper:
         self._index: TokenIndex | None = None
         self._starts: dict[str, list[int]] = {}
         self.scorer = Scorer(model)
+        self._filter = TokenFilter(model.vocabulary)
         self._writer = PromptWriter(model)
         self._trackers: dict[Recognizer, CoverageTracker | None] = {}
 
@@ -145,13 +148,20 @@ class Stepper:
 
     def mask(self, hypothesis: Hypothesis) -> MaskRow:
         """Return the tokens that may come next in the open hole."""
-        hole = _hole_of(hypothesis)
-        return self._masks.row(hole.recognizer, hole.state)
+        return self._row(_hole_of(hypothesis))
+
+    def _row(self, hole: OpenHole) -> MaskRow:
+        row = self._masks.row(hole.recognizer, hole.state)
+        followed = hole.hole.followed
+        return self._filter.filtered(row, followed, hole.raw) if self._filters(hole) else row
+
+    def _filters(self, hole: OpenHole) -> bool:
+        return hole.hole.followed != TRUE and self._filter.applies(hole.hole.followed)
 
     def end_ids(self, hypothesis: Hypothesis) -> list[int]:
         """Return the ids whose probabilities sum up to that of ending the hole here."""
         hole = _hole_of(hypothesis)
-        row = self._masks.row(hole.recognizer, hole.state)
+        row = self._row(hole)
         if not row.is_accepting:
             return []
         ids = list(self._model.vocabulary.eos_token_ids)
@@ -304,13 +314,15 @@ class Stepper:
         if room <= 0:
             return hypothesis.but(status="truncated")
         # Inside a character the mask knows better than the tokenizer.
-        if forced and not incomplete_tail(hole.raw):
+        filters = self._filters(hole)  # what the author's own conditions mask, only rows know
+        if forced and not filters and not incomplete_tail(hole.raw):
             run = self._forced_tokens(hole, forced)[:room]
             if run:
                 return self._append_to_hole(hypothesis, run, forced=True)
-        if self._masks.is_slow(hole.recognizer, hole.state) and self._has_choice(hole):
+        is_slow = not filters and self._masks.is_slow(hole.recognizer, hole.state)
+        if is_slow and self._has_choice(hole):
             return None  # the row is filled while the model computes
-        row = self._masks.row(hole.recognizer, hole.state)
+        row = self._row(hole)
         if row.count == 0:
             if row.is_accepting:
                 return self._close(hypothesis)

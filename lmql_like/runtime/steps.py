@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from lmql_like.grammars.formulas import Formula
+from lmql_like.grammars.formulas import TRUE, Formula
 from lmql_like.runtime.distributions import Distribution
 from lmql_like.runtime.program_state import ProgramState
 from lmql_like.source import Span
@@ -61,6 +61,7 @@ class Hole:
         span: its place in the program.
         options: its values, where a distribution over them is asked for.
         is_observed: a decorator sees its text grow.
+        followed: what conditions of the author's own demand beside it.
         conditions: what `formula` is made of, each with its place in the program.
     """
 
@@ -71,6 +72,7 @@ class Hole:
     options: Options | None = None
     conditions: tuple[tuple[Formula, Span], ...] = ()
     is_observed: bool = False
+    followed: Formula = TRUE
 
 
 @dataclass(frozen=True)

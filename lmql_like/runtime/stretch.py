@@ -12,11 +12,11 @@ from dataclasses import replace
 from typing import Any
 
 from lmql_like.errors import LmqlLikeError, RunError
-from lmql_like.grammars.compiler import compile_formula
-from lmql_like.grammars.formulas import all_of
+from lmql_like.grammars.formulas import TRUE, all_of
 from lmql_like.language import program as ir
-from lmql_like.language.code import AWAITED, NESTED
+from lmql_like.language.code import AWAITED, NESTED, Code
 from lmql_like.language.program import HoleCall, Instruction, Program
+from lmql_like.runtime.author_conditions import holds, split_followed
 from lmql_like.runtime.awaiter import Awaiter
 from lmql_like.runtime.environment import Environment
 from lmql_like.runtime.hole_binder import HoleBinder
@@ -32,6 +32,8 @@ __all__ = ["Stretch"]
 
 _HOOKS = -1
 """The slot that keeps the decorators of the hole that waits."""
+_FOLLOWED = -2
+"""The slot that keeps what the author's own conditions demand of the hole that waits."""
 _HIDDEN = ("__builtins__", "__name__", AWAITED, NESTED)
 
 
@@ -202,7 +204,9 @@ class Stretch(HoleBinder):
         if is_marked:
             self.edits.append(Begin())
         bound, options = tuple(self.bind(hole)), self.options(hole)
-        formula = all_of([part for part, _ in bound])
+        formula, followed = split_followed(part for part, _ in bound)
+        if followed != TRUE:
+            self.slots[_FOLLOWED] = followed
         waiting = Hole(
             hole.name,
             formula,
@@ -211,6 +215,7 @@ class Stretch(HoleBinder):
             options,
             bound,
             any(hook.stream is not None for hook in hooks),
+            followed,
         )
         return Fill(self._state(), self._text, waiting, self._nested_edits)
 
@@ -236,7 +241,7 @@ class Stretch(HoleBinder):
         formula = all_of([part for part, _ in self.bind(hole)])
         self.names[hole.name] = value
         self.counter += 1
-        if not compile_formula(formula).matches(text):
+        if not holds(formula, text, self._check):
             return DeadEnd(self._state(), self._text, tuple(self.edits))
         return None
 
@@ -244,6 +249,9 @@ class Stretch(HoleBinder):
         """Let the decorators of a hole that a model filled give it another value."""
         hooks = self.slots.pop(_HOOKS, ())
         functions = [hook.post for hook in reversed(hooks) if hook.post is not None]
+        followed = self.slots.pop(_FOLLOWED, TRUE)
+        if not holds(followed, text, self._check):
+            return DeadEnd(self._state(), self._text, tuple(self.edits))
         try:
             value, changed = self._posted(functions, value, text)
         except Exception as error:  # noqa: BLE001 - the author's code may raise anything
@@ -258,6 +266,10 @@ class Stretch(HoleBinder):
             self._name(asked.hole, value, changed)
         self.counter += 1
         return None
+
+    def _check(self, call: Code) -> bool:
+        """Tell whether a function of the author's agrees with the hole's value."""
+        return bool(self.operand(call))
 
     def _posted(
         self, functions: Iterable[Callable[[Any], Any]], value: Any, text: str
