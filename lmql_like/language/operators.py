@@ -242,7 +242,7 @@ _COUNTS: dict[str, Callable[[int, int | None], Formula]] = {
 }
 
 # States of the nfa for each that is counted, UTF-8's and white space's included.
-_STATES = {"characters": 8, "bytes": 1, "words": 50, "tokens": 0}
+_STATES = {"characters": 8, "bytes": 1, "words": 27, "tokens": 0}
 _MOST_INTERVALS = 1000
 
 
