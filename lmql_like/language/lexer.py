@@ -15,15 +15,15 @@ from lmql_like.errors import QueryError
 from lmql_like.language.lexemes import Kind, Lexeme
 from lmql_like.source import Source, Span
 
-__all__ = ["Lexer", "end_of_string"]
+__all__ = ["NAME", "NUMBER", "OPERATOR", "Lexer", "end_of_string"]
 
 _BLANK = re.compile(r"(?:[ \t\f\r]|\\\r?\n|#[^\n]*)+")
 _STRING_START = re.compile(r"(?i:\b(?:[rbu]|br|rb|f|fr|rf))?('''|\"\"\"|'|\")")
-_NUMBER = re.compile(
+NUMBER = re.compile(
     r"(?i:0x[0-9a-f_]+|0o[0-7_]+|0b[01_]+|(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:e[+-]?\d[\d_]*)?j?)"
 )
-_NAME = re.compile(r"[^\W\d]\w*")
-_OPERATOR = re.compile(
+NAME = re.compile(r"[^\W\d]\w*")
+OPERATOR = re.compile(
     r"\*\*=|//=|>>=|<<=|\.\.\.|!=|->|:=|==|<=|>=|\*\*|//|>>|<<|[-+*/%@&|^]=|[-+*/%@&|^~<>=.,:;()\[\]{}]"
 )
 _PAIRS = {")": "(", "]": "[", "}": "{"}
@@ -75,9 +75,9 @@ class Lexer:
                 self._blame_open_string(start)
             return self._cut(Kind.STRING, offset, end or offset)
         for kind, pattern in (
-            (Kind.NAME, _NAME),
-            (Kind.NUMBER, _NUMBER),
-            (Kind.OPERATOR, _OPERATOR),
+            (Kind.NAME, NAME),
+            (Kind.NUMBER, NUMBER),
+            (Kind.OPERATOR, OPERATOR),
         ):
             if found := pattern.match(self.text, offset, self.span.end):
                 return self._cut(kind, offset, found.end())
