@@ -50,12 +50,35 @@ def reports_errors(command: _Command) -> _Command:
     return cast("_Command", guarded)
 
 
+def _read_size(_context: click.Context, _option: click.Parameter, text: str | None) -> int | None:
+    """Return the bytes that an option names."""
+    from lmql_like.runtime.sizes import parse_size
+
+    try:
+        return None if text is None else parse_size(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
 _MODEL_OPTIONS = (
     click.option("--model", metavar="PATH_OR_NAME", help="A folder or hub name; else embedded."),
     click.option("--device", metavar="NAME", help="Such as cpu or cuda:0."),
     click.option("--dtype", metavar="NAME", help="Of the weights: float32, bfloat16, float16."),
     click.option("--device-map", metavar="MAP", help="Spread it over devices, such as auto."),
     click.option("--trust-remote-code", is_flag=True, help="Run the model's own Python code."),
+    click.option(
+        "--expert-budget",
+        metavar="SIZE",
+        callback=_read_size,
+        help="Keep so much of a mixture's experts on the device, such as 2GiB.",
+    ),
+    click.option(
+        "--adaptive-gate",
+        type=float,
+        metavar="P",
+        help="Use a token's first expert alone where it leads by P; changes results.",
+    ),
+    click.option("--routing", is_flag=True, help="Report which experts a mixture uses."),
     click.option("--decoder", metavar="CALL", help='Such as "beam(n=4)" or "sample(n=2)".'),
     click.option("--seed", type=int, help="Makes sampling repeatable."),
 )

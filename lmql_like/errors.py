@@ -205,6 +205,8 @@ CODES: dict[str, str] = {
     "M113": "the model is no causal language model",
     "M114": "the weights cannot be loaded",
     "M115": "no way to run the model exactly is known",
+    "M116": "the budget is smaller than one expert",
+    "M117": "the model has no experts that can be buffered or gated",
     # M2: running a model
     "M201": "the model's logits are not finite numbers",
     "M202": "the vocabulary cannot spell a text",

@@ -35,6 +35,8 @@ class Usage:
         mask_seconds: of the whole run: time to fill bitmasks.
         model_seconds: of the whole run: time inside the model.
         note: how the model is run where that is unusual, such as without a cache.
+        experts: of the model since it was loaded, where that was asked for: which experts
+            were used, what their buffer did.
     """
 
     prompt_tokens: int = 0
@@ -46,6 +48,7 @@ class Usage:
     mask_seconds: float = 0.0
     model_seconds: float = 0.0
     note: str = ""
+    experts: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, repr=False)

@@ -296,6 +296,7 @@ class Run:
 
     def _usage(self, hypothesis: Hypothesis | None) -> Usage:
         batch = self._engine.batch
+        experts = getattr(self._model, "experts", None)
         return Usage(
             prompt_tokens=hypothesis.n_prompt if hypothesis else 0,
             generated_tokens=hypothesis.n_generated if hypothesis else 0,
@@ -306,6 +307,7 @@ class Run:
             mask_seconds=self._masks.seconds,
             model_seconds=batch.seconds + self._scorer.seconds,
             note=getattr(self._model, "note", ""),
+            experts=None if experts is None else experts.to_json(),
         )
 
 

@@ -13,6 +13,7 @@ from transformers import DynamicCache
 
 from lmql_like.runtime.model import ModelState
 from lmql_like.runtime.transformers_modes import MODES
+from lmql_like.runtime.transformers_routing import RoutingRecorder
 from lmql_like.runtime.transformers_rows import RowsState, Runner
 from lmql_like.runtime.transformers_runners import DecoderRunner, SourceRunner
 from lmql_like.runtime.transformers_shared import MIN_SHARED, SharedState
@@ -29,13 +30,20 @@ class StateMaker:
     Args:
         model: a `PreTrainedModel` with a language modelling head.
         source_end: for an encoder-decoder the token that ends a source.
+        recorder: notes which experts are used.
         min_shared: tokens of its own from which a forked row is shared (see `SharedState`).
     """
 
     def __init__(
-        self, model: Any, *, source_end: int | None = None, min_shared: int = MIN_SHARED
+        self,
+        model: Any,
+        *,
+        source_end: int | None = None,
+        min_shared: int = MIN_SHARED,
+        recorder: RoutingRecorder | None = None,
     ) -> None:
-        self.forward = CausalForward(model)
+        self.forward = CausalForward(model, recorder)
+        self._recorder = recorder
         self._model = model
         self._source_end = source_end
         self._min_shared = min_shared
@@ -65,7 +73,12 @@ class StateMaker:
         if self._runner is None:
             end = self._source_end
             model = self._model
-            self._runner = DecoderRunner(model) if end is None else SourceRunner(model, end)
+            recorder = self._recorder
+            self._runner = (
+                DecoderRunner(model, recorder)
+                if end is None
+                else SourceRunner(model, end, recorder)
+            )
         return self._runner
 
 
@@ -74,10 +87,12 @@ class CausalForward:
 
     Args:
         model: the model.
+        recorder: notes which experts it uses.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, recorder: RoutingRecorder | None = None) -> None:
         self._model = model
+        self._recorder = recorder
         forward = inspect.unwrap(type(model).forward)
         self._accepted = set(inspect.signature(forward).parameters)
         self._takes_positions = "slice_logits_to_keep" in forward.__code__.co_names
@@ -92,6 +107,8 @@ class CausalForward:
         columns: torch.Tensor,
     ) -> torch.Tensor:
         """Run over new columns; return logits [rows, kept, vocabulary] behind `columns`."""
+        if self._recorder is not None:
+            self._recorder.begin(input_ids, attention_mask[:, -input_ids.shape[1] :] > 0)
         inputs: dict[str, Any] = {
             "input_ids": input_ids,
             "attention_mask": attention_mask,
@@ -117,6 +134,8 @@ class CausalForward:
 
     def whole(self, input_ids: torch.Tensor, keep: int) -> torch.Tensor:
         """Run over whole rows of equal length; return the logits behind the last tokens."""
+        if self._recorder is not None:
+            self._recorder.begin(input_ids, None)
         logits = self._logits({"input_ids": input_ids, "use_cache": False}, keep)
         return logits[:, logits.shape[1] - keep :]
 

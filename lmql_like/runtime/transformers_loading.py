@@ -6,7 +6,7 @@ Weights come from safetensors files only: a pickle can run code.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -46,10 +46,12 @@ def read_model(
     dtype: str | None,
     device_map: str | dict[str, Any] | None,
     trust_remote_code: bool,
+    prepare: Callable[[Any, str, Path], None] | None = None,
 ) -> tuple[str, Any, Any]:
-    """Return a name, a causal model ready to run, and its fast tokenizer.
+    """Return a name, a model ready to run, and its fast tokenizer.
 
-    Args and errors as `transformers_model.load_model`.
+    Args and errors as `transformers_model.load_model`; `prepare` is called with the model,
+    the device it will be moved to and its folder.
     """
     place = _checked_device(device)
     kind = _checked_dtype(dtype)
@@ -63,6 +65,8 @@ def read_model(
     if device_map is not None:
         options["device_map"] = device_map
     model = _read_weights(source, config, options)
+    if prepare is not None:
+        prepare(model, place if device_map is None else str(model.device), Path(source))
     if device_map is None:
         try:
             model = model.to(place)

@@ -13,13 +13,22 @@ tiny clone of itself when it is loaded (`transformers_doctor`).
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+
+import torch
 
 from lmql_like.errors import ModelError
 from lmql_like.grammars.vocabulary import Vocabulary
 from lmql_like.runtime.model import ModelState
 from lmql_like.runtime.text_encoder import TextEncoder
 from lmql_like.runtime.transformers_doctor import choose_mode
+from lmql_like.runtime.transformers_expert_setup import (
+    ExpertOptions,
+    ExpertReporter,
+    expert_file,
+    set_up_experts,
+)
 from lmql_like.runtime.transformers_forward import StateMaker
 from lmql_like.runtime.transformers_loading import read_model
 
@@ -33,6 +42,10 @@ def load_model(
     dtype: str | None = None,
     device_map: str | dict[str, Any] | None = None,
     trust_remote_code: bool = False,
+    expert_budget: int | None = None,
+    adaptive_gate: float | None = None,
+    routing: bool = False,
+    prefetch: bool = True,
 ) -> TransformersModel:
     """Load a causal language model and its tokenizer.
 
@@ -45,18 +58,32 @@ def load_model(
         device_map: how to spread a large model, as `from_pretrained` takes it; needs the
             `accelerate` package.
         trust_remote_code: run the code that comes with the model.
+        expert_budget: bytes that the experts of a mixture may take on the device; the
+            others are loaded when they are needed. Results are the same.
+        adaptive_gate: use a token's first expert alone where its share of the weights
+            leads by more than this. Results change.
+        routing: note which experts are used (`usage.experts`).
+        prefetch: with a budget, load what the next layer will probably need.
 
     Raises:
-        ModelError: M101 to M115; every reason has its code.
+        ModelError: M101 to M117; every reason has its code.
     """
+    wanted = ExpertOptions(expert_budget, adaptive_gate, routing, prefetch)
+    reporters: list[ExpertReporter] = []
+
+    def prepare(model: Any, place: str, folder: Path) -> None:
+        file = expert_file(folder, model.dtype) if folder.is_dir() else None
+        reporters.append(set_up_experts(model, wanted, device=torch.device(place), file=file))
+
     name, model, tokenizer = read_model(
         name_or_path,
         device=device,
         dtype=dtype,
         device_map=device_map,
         trust_remote_code=trust_remote_code,
+        prepare=prepare,
     )
-    return TransformersModel(model, tokenizer, name=name)
+    return TransformersModel(model, tokenizer, name=name, experts=reporters[0])
 
 
 class TransformersModel:
@@ -68,17 +95,25 @@ class TransformersModel:
         tokenizer: its fast tokenizer.
         name: what a report calls it.
         cache_mode: a key of `MODES` to overrule the choice; the states may then be wrong.
+        experts: how its experts were set up, where they were.
 
     Attributes:
         cache_mode: how the rows are kept (see `transformers_modes`).
         note: how, where that is not a padded attention cache, or empty.
+        experts: what became of the experts of a mixture.
 
     Raises:
         ModelError: M115, the architecture is unknown and nothing is exact for it.
     """
 
     def __init__(
-        self, model: Any, tokenizer: Any, *, name: str = "", cache_mode: str | None = None
+        self,
+        model: Any,
+        tokenizer: Any,
+        *,
+        name: str = "",
+        cache_mode: str | None = None,
+        experts: ExpertReporter | None = None,
     ) -> None:
         self._model = model.eval()
         self.name = name or str(getattr(model, "name_or_path", "")) or type(model).__name__
@@ -88,7 +123,10 @@ class TransformersModel:
         self._encoder = TextEncoder(tokenizer, self.vocabulary)
         self._start_ids = self._encoder.start_ids or _start_ids(model, tokenizer)
         self._source_end = _source_end(model)
-        self._states = StateMaker(self._model, source_end=self._source_end)
+        self.experts = experts or ExpertReporter()
+        self._states = StateMaker(
+            self._model, source_end=self._source_end, recorder=self.experts.recorder
+        )
         self.note = ""
         if cache_mode is None:
             cache_mode, self.note = choose_mode(self._model)

@@ -20,6 +20,7 @@ from transformers import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import MoEModelOutputWithPastAndCrossAttentions as _Encoded
 
 from lmql_like.runtime.transformers_memory import Source, SourceLayer, empty_cache, width
+from lmql_like.runtime.transformers_routing import RoutingRecorder
 
 __all__ = ["DecoderRunner", "SourceRunner", "memory_argument"]
 
@@ -41,9 +42,11 @@ class DecoderRunner:
 
     Args:
         model: with a memory (see `memory_argument`).
+        recorder: notes which experts it uses.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, recorder: RoutingRecorder | None = None) -> None:
+        self._recorder = recorder
         self.device: torch.device = model.get_input_embeddings().weight.device
         self._model = model
         self._argument = memory_argument(model) or "past_key_values"
@@ -69,6 +72,8 @@ class DecoderRunner:
     ) -> tuple[torch.Tensor, Any]:
         """Run over new columns (see `Runner.run`)."""
         del starts
+        if self._recorder is not None:
+            self._recorder.begin(input_ids, None)
         cache, held = memory or (None, [None] * len(self._held))
         if cache is None and not self._makes_its_own:
             cache = empty_cache(self._model.config)
@@ -104,9 +109,11 @@ class SourceRunner:
     Args:
         model: with an encoder.
         end_id: the token that ends a source.
+        recorder: notes which experts the decoder uses.
     """
 
-    def __init__(self, model: Any, end_id: int) -> None:
+    def __init__(self, model: Any, end_id: int, recorder: RoutingRecorder | None = None) -> None:
+        self._recorder = recorder
         self.device: torch.device = model.get_input_embeddings().weight.device
         self._model = model
         self._end_id = end_id
@@ -132,6 +139,8 @@ class SourceRunner:
         """Run the decoder over new columns, and before the first ones the encoder."""
         del positions, mask
         cache, source = memory or self._opened(starts)
+        if self._recorder is not None:
+            self._recorder.begin(input_ids, None)
         inputs: dict[str, Any] = {
             "encoder_outputs": _Encoded(last_hidden_state=source.states),
             "decoder_input_ids": input_ids,
