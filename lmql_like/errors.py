@@ -77,6 +77,7 @@ CODES: dict[str, str] = {
     "Q210": "tokens are counted in a condition over several holes",
     "Q211": "no text can fill a hole",
     "Q212": "a condition needs a hole that the model writes",
+    "Q213": "a hole has a second grammar, or one that is negated",
     # Q3: decoders and clauses
     "Q301": "there is no such decoder",
     "Q303": "a decoder has no such parameter",

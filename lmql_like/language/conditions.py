@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import cast
 
 from lmql_like.errors import did_you_mean
@@ -44,6 +44,7 @@ from lmql_like.language.operators import (
 )
 from lmql_like.language.program import Distributed
 from lmql_like.language.refusals import Refusal, check_literals
+from lmql_like.language.sentences import GRAMMAR_OPERATORS, IsSentence, read_sentence
 from lmql_like.source import Source, Span
 
 __all__ = ["ConditionReader"]
@@ -165,6 +166,8 @@ class ConditionReader:
         if hole in read:
             return None
         value = _CountFilled(self).visit(copied(operand))
+        if test is IsSentence:
+            return IsSentence(hole, Code.of(self.source, value), read, span, {}, "")
         return test(hole, Code.of(self.source, value), read, span, **extra)
 
     # Comparisons
@@ -262,11 +265,10 @@ class ConditionReader:
         name = function.id
         if name in LATER_OPERATORS and name not in self.known:
             self.refuse.later(name, function)
+        if name.upper() in GRAMMAR_OPERATORS and name not in self.known:
+            return self._sentence(tree, span)
         if name not in OPERATORS or name in self.known:
-            is_value = name in self.known or hasattr(builtins, name)
-            if is_value and name not in ("len", "print"):
-                return self._applied(tree, span)
-            return self.refuse.function(tree, function)
+            return self._function(tree, function, span)
         operator = OPERATORS[name]
         expected = "a hole" + (f" and {operator.operand}" if operator.operand else "")
         if tree.keywords or len(tree.args) != (2 if operator.operand else 1):
@@ -279,6 +281,46 @@ class ConditionReader:
         no_operand = ast.copy_location(ast.Constant(None), tree)
         operand = tree.args[1] if operator.operand else no_operand
         return self._test(operator.test, subject, operand, span) or self.refuse.anything(tree)
+
+    def _function(self, tree: ast.Call, function: ast.Name, span: Span) -> Constraint:
+        """Read a call of a name that is no operator of the language."""
+        is_value = function.id in self.known or hasattr(builtins, function.id)
+        if is_value and function.id not in ("len", "print"):
+            return self._applied(tree, span)
+        return self.refuse.function(tree, function)
+
+    def _sentence(self, tree: ast.Call, span: Span) -> Constraint:
+        """Read `GRAMMAR(X, text)` or `GBNF(X, text)`."""
+        name = tree.func.id.upper() if isinstance(tree.func, ast.Name) else ""
+        subject = self._hole(tree.args[0]) if tree.args else None
+        if subject is None:
+            self.refuse.operator(name, "a hole and the text of a grammar", tree)
+        found = read_sentence(tree, subject, span, self.source)
+        if isinstance(found, str):
+            self.refuse.operator(name, "a hole and the text of a grammar", tree, found)
+        if found.file:
+            return found
+        read = self._test(IsSentence, subject, tree.args[1], span)
+        if read is None:
+            return self.refuse.anything(tree)
+        return replace(found, operand=read.operand, reads=read.reads)
+
+    def check_grammars(self, constraints: Iterable[Constraint], hole: str) -> None:
+        """Raise where a hole has a second grammar, or one that is negated.
+
+        Raises:
+            QueryError: Q213.
+        """
+        found: list[IsSentence] = []
+        for constraint in constraints:
+            for grammar, is_negated in _grammars(constraint, is_negated=False):
+                if grammar.subject != hole:
+                    continue
+                if is_negated:
+                    self.refuse.grammar(grammar.span, "a grammar is negated")
+                if found:
+                    self.refuse.grammar(grammar.span, f"a second grammar for the hole '{hole}'")
+                found.append(grammar)
 
     def _applied(self, tree: ast.Call, span: Span) -> Constraint:
         """Read a call of a function of the author's own."""
@@ -342,6 +384,14 @@ class _CountFilled(ast.NodeTransformer):
         if _argument_of(node, "TOKENS") is not None and "TOKENS" not in self.reader.known:
             self.reader.refuse.tokens(node)
         return self.generic_visit(node)
+
+
+def _grammars(constraint: Constraint, *, is_negated: bool) -> Iterator[tuple[IsSentence, bool]]:
+    """Yield the grammars in a condition, and whether an odd number of `not` is around each."""
+    if isinstance(constraint, IsSentence):
+        yield constraint, is_negated
+    for part in constraint.parts:
+        yield from _grammars(part, is_negated=is_negated != isinstance(constraint, Negation))
 
 
 def _has_applied(constraint: Constraint) -> bool:

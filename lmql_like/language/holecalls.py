@@ -142,6 +142,7 @@ def _hole_call(
     hole: Hole, conjuncts: Iterable[Constraint], follow: str, reader: ConditionReader
 ) -> HoleCall:
     constraints = [c for c in conjuncts if not c.holes or hole.name in c.holes]
+    reader.check_grammars(constraints, hole.name)
     if hole.annotation is not None and hole.annotation.call is not None:
         code = invocation(reader.source, hole.annotation.call)
         for constraint in constraints:

@@ -14,6 +14,7 @@ from lmql_like.grammars import formulas
 from lmql_like.grammars.formulas import FALSE, Formula
 from lmql_like.grammars.limits import DEFAULT_LIMITS
 from lmql_like.language.constraints import Binding, OperandError, Test
+from lmql_like.language.sentences import IsQuotation
 
 __all__ = [
     "COMPARISONS",
@@ -354,6 +355,7 @@ OPERATORS: dict[str, Operator] = {
     "INCLUDES": Operator(Includes, "a phrase or a list of phrases"),
     "EXCLUDES": Operator(Excludes, "a phrase or a list of phrases"),
     "REGEX": Operator(Matches, "a pattern"),
+    "SUBSTRING_OF": Operator(IsQuotation, "a text"),
     "INT": Operator(IsInteger, ""),
     "FLOAT": Operator(IsDecimal, ""),
     "BOOL": Operator(IsBoolean, ""),
@@ -362,18 +364,15 @@ OPERATORS: dict[str, Operator] = {
 }
 OPERATORS |= {
     name.lower(): OPERATORS[name]
-    for name in ("STARTS_WITH", "ENDS_WITH", "REGEX", "STOPS_AT", "STOPS_BEFORE")
+    for name in ("STARTS_WITH", "ENDS_WITH", "REGEX", "STOPS_AT", "STOPS_BEFORE", "SUBSTRING_OF")
 }
 
 LATER_OPERATORS = (
     "DATE",
     "ESCAPED",
     "ERASE",
-    "GBNF",
-    "GRAMMAR",
     "JSON",
     "SENTENCES",
-    "SUBSTRING_OF",
 )
 
 METHODS: dict[str, type[Test]] = {"startswith": StartsWith, "endswith": EndsWith}

@@ -99,7 +99,18 @@ class Refusal:
             )
         self.anything(tree)
 
-    def operator(self, name: str, expected: str, place: ast.AST) -> NoReturn:
+    def grammar(self, place: Span, problem: str) -> NoReturn:
+        """Raise for grammars that cannot be followed together, or not at all."""
+        raise QueryError(
+            "Q213",
+            problem,
+            source=self.source,
+            span=place,
+            label="whether any text is left cannot be decided",
+            help="write one grammar of what is allowed",
+        )
+
+    def operator(self, name: str, expected: str, place: ast.AST, hint: str = "") -> NoReturn:
         """Raise for an operator with the wrong arguments."""
         raise QueryError(
             "Q203",
@@ -107,6 +118,7 @@ class Refusal:
             source=self.source,
             span=span_of(self.source, place),
             label=f"{name} expects {expected}",
+            help=hint,
         )
 
     def later(self, name: str, place: ast.AST) -> NoReturn:
@@ -170,6 +182,8 @@ def check_literals(
                 help=error.hint,
             ) from None
         except GrammarError as error:
+            if error.source is not None and getattr(test, "file", "") == error.source.name:
+                raise
             raise _at_operand(source, test.operand, error) from None
 
 
