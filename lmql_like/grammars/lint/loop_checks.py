@@ -26,6 +26,8 @@ from lmql_like.source import Span
 
 __all__ = ["find_cycles", "find_hidden_recursion", "find_loops"]
 
+_FARTHEST = 100  # rules that are looked into for what stands at an edge
+
 
 def find_loops(grammar: WrittenGrammar, facts: Facts) -> Iterator[Finding]:
     """Yield G510 for endless repeats of what may be empty, G512 for repeats in a row."""
@@ -76,7 +78,7 @@ def _edge_loops(grammar: WrittenGrammar, node: Node, *, last: bool) -> list[Node
     while stack:
         current = stack.pop()
         if isinstance(current, Reference) and current.name in grammar.rules:
-            if current.name not in seen:
+            if current.name not in seen and len(seen) < _FARTHEST:
                 seen.add(current.name)
                 stack.append(grammar.rules[current.name])
         elif isinstance(current, Concat) and current.parts:
