@@ -69,7 +69,9 @@
 
   function partNode(part) {
     if (part.hole === undefined) return document.createTextNode(part.text);
-    return make("span.hole", { "data-hole": part.hole }, make("span.name", null, part.hole), ...part.tokens.map(tokenNode));
+    const title = part.gone ? { title: "of a nested query; its text left the prompt" } : {};
+    return make(`span.hole${part.gone ? ".gone" : ""}`, { "data-hole": part.hole, ...title },
+      make("span.name", null, part.hole), ...part.tokens.map(tokenNode));
   }
 
   function showResult(number) {

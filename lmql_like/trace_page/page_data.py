@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import codecs
 import math
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
 from lmql_like.language.program import Program
+from lmql_like.runtime.hypotheses import Segment
 from lmql_like.runtime.results import Result
 from lmql_like.runtime.trace import Answer, Candidate, Question, Round, RunRecord
 from lmql_like.runtime.trace_tree import Branch, grow_tree
@@ -73,35 +75,64 @@ def _result(result: Result, numbers: Mapping[Question, int]) -> dict[str, Any]:
 
 
 def _parts(result: Result, numbers: Mapping[Question, int]) -> Iterator[dict[str, Any]]:
-    """Yield the pieces of a text in order: literal ones, and holes with their tokens."""
+    """Yield the pieces of a text in order: literal ones, and holes with their tokens.
+
+    A hole of a nested query is "gone" where the query's text left the prompt; it stands
+    before the hole that got the query's value.
+    """
     answers = result.trace.answers if result.trace else ()
     groups = [list(group) for _, group in groupby(answers, key=lambda a: id(a.question.hole))]
-    at = 0
+    waiting = deque((group, _place(result, group)) for group in groups)
     for number, segment in enumerate(result.segments):
-        here = []
-        while at < len(groups) and groups[at][0].question.segment <= number:
-            here.append(groups[at])
-            at += 1
-        own = None
-        if here and segment.hole is not None and here[-1][0].question.hole.name == segment.hole:
-            own = here.pop()
-        for group in here:  # filled with nothing, or its text is not in the prompt any more
-            yield _hole(group[0].question.hole.name, b"", group, numbers)
+        while waiting and _comes_before(number, segment, waiting):
+            group, place = waiting.popleft()
+            yield _hole(group, numbers, gone=place is None)
         if segment.hole is None:
             yield {"text": _shown(segment.data)}
+        elif waiting and waiting[0][1] == number:
+            yield _hole(waiting.popleft()[0], numbers, data=segment.data)
         else:
-            yield _hole(segment.hole, segment.data, own or [], numbers)
-    for group in groups[at:]:
-        yield _hole(group[0].question.hole.name, b"", group, numbers)
+            forced = {"text": _shown(segment.data), "kind": "forced"}
+            yield {"hole": segment.hole, "tokens": [forced]}
+    for group, place in waiting:
+        yield _hole(group, numbers, gone=place is None)
+
+
+_Group = list[Answer]
+
+
+def _place(result: Result, group: _Group) -> int | None:
+    """Return the number of the piece that a hole's choices wrote; None where it is gone.
+
+    A hole that was filled with nothing has no piece; it has the number of the next one.
+    """
+    question = group[0].question
+    before = question.text.encode()[: len(question.text.encode()) - len(question.raw)]
+    data = b"".join(segment.data for segment in result.segments[: question.segment])
+    return question.segment if data == before else None
+
+
+def _comes_before(number: int, segment: Segment, waiting: deque[tuple[_Group, int | None]]) -> bool:
+    """Tell whether the hole that waits first stands before a piece of the text."""
+    group, place = waiting[0]
+    if place is None:  # before the hole that got the value, not before literal text
+        later = next((p for _, p in waiting if p is not None), None)
+        return segment.hole is not None and (later is None or number <= later)
+    if place < number:
+        return True
+    is_next_too = len(waiting) > 1 and waiting[1][1] == number
+    return place == number and (segment.hole != group[0].question.hole.name or is_next_too)
 
 
 def _hole(
-    name: str, data: bytes, answers: Sequence[Answer], numbers: Mapping[Question, int]
+    answers: _Group, numbers: Mapping[Question, int], data: bytes = b"", *, gone: bool = False
 ) -> dict[str, Any]:
     """Return a hole's text in tokens: chosen ones, forced ones, and what was taken back.
 
     A character that is written in several tokens stands at the last of them.
     """
+    if gone:
+        data = answers[-1].question.raw + answers[-1].data
     decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
     tokens: list[dict[str, Any]] = []
     at = 0
@@ -123,7 +154,7 @@ def _hole(
         at = max(at, end)
     if at < len(data):
         tokens.append({"text": decoder.decode(data[at:]), "kind": "forced"})
-    return {"hole": name, "tokens": tokens}
+    return {"hole": answers[0].question.hole.name, "tokens": tokens, "gone": gone}
 
 
 # Masks

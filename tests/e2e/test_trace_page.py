@@ -35,6 +35,21 @@ return "</script><script>x"
 """
 
 
+NESTED = """\
+@query
+def think(word):
+    "{word}? [T] [U]" where REGEX(T, "[ab]{2}") and U in ["", "é"]
+    return T + U
+
+@query
+def aside():
+    "(an aside: [V])" where REGEX(V, "[ab]{2}")
+
+"[A: think('a')][B] [C: aside()] [D: think(B)]" where B in ["", "abc"]
+"[A]" where len(A) < 3
+"""
+
+
 def run(text, decoder="argmax", seed=3):
     program = compile_query(text, name="q<uery>.lmql")
     model = ToyModel(VOCABULARY)
@@ -42,6 +57,8 @@ def run(text, decoder="argmax", seed=3):
 
 
 def spelled(part):
+    if part.get("gone"):
+        return ""
     return part.get("text", "") + "".join(token["text"] for token in part.get("tokens", ()))
 
 
@@ -50,8 +67,9 @@ DECODERS = ["argmax", "beam(n=3)", "sample(n=3)"]
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("decoder", DECODERS)
-def test_the_parts_are_the_text_and_its_choices(decoder, seed):
-    program, results = run(QUERY, decoder, seed)
+@pytest.mark.parametrize("query", [QUERY, NESTED], ids=["flat", "nested"])
+def test_the_parts_are_the_text_and_its_choices(query, decoder, seed):
+    program, results = run(query, decoder, seed)
     data = page_data(program, results, "toy")
     for result, shown in zip(results, data["results"], strict=True):
         assert "".join(map(spelled, shown["parts"])) == result.text
@@ -123,7 +141,7 @@ CLICKS = """
   const text = (query) => [...document.querySelectorAll(query)].map((node) => node.innerText);
   const prompt = () => {
     const copy = document.getElementById("prompt").cloneNode(true);
-    for (const node of copy.querySelectorAll(".name, .end, s")) node.remove();
+    for (const node of copy.querySelectorAll(".name, .end, .gone, s")) node.remove();
     return copy.textContent;
   };
   seen.prompts = [];
@@ -193,6 +211,14 @@ def test_a_browser_shows_prompt_masks_tree_and_times(tmp_path):
         assert n_sample == len(question["sample"])
         assert title.endswith(("%", "0")) or "e-" in title
     assert not seen["wide"]
+
+
+@needs_browser
+def test_a_browser_shows_holes_of_nested_queries(tmp_path):
+    program, results = run(NESTED)
+    seen = look_at(write_page(program, results, "toy"), tmp_path)
+    assert seen["prompts"] == [results[0].text]
+    assert seen["holes"][:3] == ["T", "U", "A"]
 
 
 @needs_browser

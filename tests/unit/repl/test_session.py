@@ -260,14 +260,14 @@ def test_names_without_a_declaration_are_assigned_above_the_file():
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.lmql")), ids=lambda p: p.name)
 def test_the_examples_can_be_loaded_gone_on_with_and_saved(path):
-    source = Source(path.read_text(encoding="utf-8"), path.name)
-    program = compile_query(source.text)
+    source = Source(path.read_text(encoding="utf-8"), str(path))
+    program = compile_query(source.text, name=source.name)
     values = {int: "3", str: "word"}
     given = {p.name: values.get(p.annotation, "word") for p in program.parameters if p.is_required}
     session = Session(load)
     attempt = session.load(source, given)
-    saved_alone = compile_query(attempt.piece.source.text)
+    saved_alone = compile_query(attempt.piece.source.text, name=source.name)
     assert all(not parameter.is_required for parameter in saved_alone.parameters)
     if session.keep(attempt).complete.status == "complete":
         enter(session, '" and on"')
-        compile_query(session.program_text())
+        compile_query(session.program_text(), name=source.name)
