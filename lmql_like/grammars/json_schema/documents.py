@@ -32,6 +32,7 @@ _SINGLES = (
     "not", "if", "then", "else", "items", "additionalItems", "contains", "additionalProperties",
     "propertyNames", "unevaluatedItems", "unevaluatedProperties", "contentSchema",
 )  # fmt: skip
+_REMARKS = ("title", "description", "$comment")
 _ANCHOR = re.compile(r"[A-Za-z_][-A-Za-z0-9._:]*")
 
 
@@ -62,13 +63,18 @@ class Place:
     __slots__ = ("_key", "pointer", "resource", "schema", "scope")
 
     def __init__(
-        self, schema: Any, resource: Resource, pointer: str, scope: tuple[Resource, ...]
+        self,
+        schema: Any,
+        resource: Resource,
+        pointer: str,
+        scope: tuple[Resource, ...],
+        content: object,
     ) -> None:
         self.schema = schema
         self.resource = resource
         self.pointer = pointer
         self.scope = scope
-        self._key = (id(schema), id(resource), scope)
+        self._key = (content, id(resource), scope)
 
     def __hash__(self) -> int:
         return hash(self._key)
@@ -95,11 +101,12 @@ class Documents:
         self._resources: dict[str, Resource] = {self.root.uri: self.root}
         self._embedded: dict[int, Resource] = {id(schema): self.root}
         self._used_scopes = False
+        self._contents = _Contents()
 
     def start(self) -> Place:
         """Return the place of the whole schema."""
         self._used_scopes = _has_dynamic_references(self.root.schema)
-        return Place(self.root.schema, self.root, "", self._scope((), self.root))
+        return self._place(self.root.schema, self.root, "", ())
 
     def child(self, place: Place, schema: Any, *path: str) -> Place:
         """Return the place of a subschema below a place."""
@@ -107,7 +114,7 @@ class Documents:
         resource = place.resource
         if isinstance(schema, dict) and ("$id" in schema or "id" in schema):
             resource = self._resource(schema, resource, pointer)
-        return Place(schema, resource, pointer, self._scope(place.scope, resource))
+        return self._place(schema, resource, pointer, place.scope)
 
     def resolve(self, place: Place, reference: str) -> Place:
         """Return the place that `$ref` leads to.
@@ -151,6 +158,12 @@ class Documents:
                     resource = outer
                     break
         return self._inside(place, resource, "", "#")
+
+    def _place(
+        self, schema: Any, resource: Resource, pointer: str, scope: tuple[Resource, ...]
+    ) -> Place:
+        content = self._contents.of(schema)
+        return Place(schema, resource, pointer, self._scope(scope, resource), content)
 
     # -- resources -------------------------------------------------------------------
 
@@ -207,15 +220,14 @@ class Documents:
 
     def _inside(self, place: Place, resource: Resource, fragment: str, reference: str) -> Place:
         if not fragment:
-            scope = self._scope(place.scope, resource)
-            return Place(resource.schema, resource, resource.pointer, scope)
+            return self._place(resource.schema, resource, resource.pointer, place.scope)
         if fragment.startswith("/"):
             return self._along(place, resource, fragment, reference)
         self._index()
         if fragment not in resource.anchors:
             raise _nowhere(place, reference, did_you_mean(fragment, resource.anchors))
         schema, pointer = resource.anchors[fragment]
-        return Place(schema, resource, pointer, self._scope(place.scope, resource))
+        return self._place(schema, resource, pointer, place.scope)
 
     def _along(self, place: Place, resource: Resource, fragment: str, reference: str) -> Place:
         """Follow a JSON pointer."""
@@ -233,7 +245,44 @@ class Documents:
                 raise _nowhere(place, reference, did_you_mean(name, known))
             if isinstance(at, dict) and ("$id" in at or "id" in at):
                 resource = self._resource(at, resource, pointer)
-        return Place(at, resource, pointer, self._scope(place.scope, resource))
+        return self._place(at, resource, pointer, place.scope)
+
+
+class _Contents:
+    """Numbers for JSON values: the same for values that mean the same as schemas.
+
+    Schemas that hold definitions are told apart by identity, so that asking for one does
+    not read the whole document.
+    """
+
+    def __init__(self) -> None:
+        self._numbers: dict[object, int] = {}
+        self._known: dict[int, int] = {}
+
+    def of(self, value: Any) -> int:
+        if not isinstance(value, (dict, list)):
+            return self._number((type(value), value))
+        known = self._known.get(id(value))
+        if known is None:
+            known = self._known[id(value)] = self._number(self._parts(value))
+        return known
+
+    def _parts(self, value: dict[str, Any] | list[Any]) -> object:
+        if isinstance(value, list):
+            return tuple(map(self.of, value))
+        if "$defs" in value or "definitions" in value:
+            return ("identity", id(value))
+        return (
+            "object",
+            *(
+                (name, self.of(part))
+                for name, part in value.items()
+                if not (name in _REMARKS and isinstance(part, str))
+            ),
+        )
+
+    def _number(self, key: object) -> int:
+        return self._numbers.setdefault(key, len(self._numbers))
 
 
 def escaped(part: str) -> str:

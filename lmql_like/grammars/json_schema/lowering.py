@@ -8,7 +8,9 @@ rest of the package reads rules from: asking for a rule lowers it, and nothing e
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from lmql_like.errors import GrammarError, SchemaError
 from lmql_like.grammars.json_schema import layout
@@ -101,8 +103,8 @@ class Lowering:
         from lmql_like.grammars.json_schema.objects import object_node
 
         pointer = condition.pointer if isinstance(condition, Place) else None
-        try:
-            options = self._scalars(domain)
+        with _blaming(pointer):
+            options = self._scalars(domain, pointer)
             if domain.arrays == (ANY_ARRAY,):
                 options.append(Reference("array"))
             else:
@@ -111,17 +113,11 @@ class Lowering:
                 options.append(Reference("object"))
             else:
                 options += [object_node(self, one) for one in domain.objects]
-        except GrammarError as error:
-            raise too_large(error, pointer) from error
-        except SchemaError as error:
-            if error.pointer is None:
-                error.pointer = pointer
-            raise
         if len(options) == 1:
             return options[0]
         return Alternation(tuple(options)) if options else NOTHING
 
-    def _scalars(self, domain: Domain) -> list[Node]:
+    def _scalars(self, domain: Domain, pointer: str | None) -> list[Node]:
         options: list[Node] = []
         if domain.atoms:
             options.append(Choice(tuple(sorted(domain.atoms))))
@@ -132,20 +128,37 @@ class Lowering:
         elif domain.numbers != FALSE:
             options.append(number_node(domain.numbers))
         if domain.strings != FALSE:
-            options.append(self.string(domain.strings))
+            options.append(self.string(domain.strings, pointer))
         return options
 
-    def string(self, condition: Condition) -> Node:
+    def string(self, condition: Condition, pointer: str | None = None) -> Node:
         """Return string literals whose contents satisfy a condition, as a rule if large."""
         if condition not in self._strings:
             small = isinstance(condition, TextIn) and len(condition.values) <= _SMALL_ENUM
             if small:
                 self._strings[condition] = quoted(string_node(condition))
             else:
-                self._strings[condition] = self.rules.add(
-                    self.rules.fresh("s"), lambda: quoted(string_node(condition))
-                )
+                make = partial(_string, condition, pointer)
+                self._strings[condition] = self.rules.add(self.rules.fresh("s"), make)
         return self._strings[condition]
+
+
+def _string(condition: Condition, pointer: str | None) -> Node:
+    with _blaming(pointer):
+        return quoted(string_node(condition))
+
+
+@contextmanager
+def _blaming(pointer: str | None) -> Iterator[None]:
+    """Say of an error without a place that the schema at a pointer is to blame."""
+    try:
+        yield
+    except GrammarError as error:
+        raise too_large(error, pointer) from error
+    except SchemaError as error:
+        if error.pointer is None:
+            error.pointer = pointer
+        raise
 
 
 def too_large(error: GrammarError, pointer: str | None) -> SchemaError:

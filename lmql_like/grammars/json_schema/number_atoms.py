@@ -83,7 +83,7 @@ class MultipleOf:
 
     def test(self, value: Decimal) -> bool:
         above, below = value.as_integer_ratio()
-        return above * 10**self.places % (below * self.step) == 0
+        return bool(above * 10**self.places % (below * self.step) == 0)
 
 
 @dataclass(frozen=True)
