@@ -42,13 +42,14 @@ class ExpertOptions:
         adaptive_gate: the margin by which a token's first expert must lead to be used
             alone; None for never. It changes results.
         routing: note which experts are used.
-        prefetch: guess what the next layer needs; only with a budget.
+        prefetch: guess what the next layer needs; None for where that pays, on a CUDA
+            device, whose copies run beside its computing. Only with a budget.
     """
 
     budget: int | None = None
     adaptive_gate: float | None = None
     routing: bool = False
-    prefetch: bool = True
+    prefetch: bool | None = None
 
 
 @dataclass(eq=False)
@@ -97,6 +98,7 @@ def set_up_experts(
         ModelError: M116, M117.
     """
     reporter = ExpertReporter()
+    prefetch = device.type == "cuda" if options.prefetch is None else options.prefetch
     if options.budget is not None or options.adaptive_gate is not None:
         layers = expert_layers(model)
         if options.budget is not None and layers:
@@ -107,7 +109,7 @@ def set_up_experts(
                 len(layers),
                 options.budget,
                 device,
-                n_staged=_STAGED if options.prefetch else 0,
+                n_staged=_STAGED if prefetch else 0,
             )
             for layer in layers:
                 release_weights(layer.experts)
@@ -116,7 +118,7 @@ def set_up_experts(
             layers,
             buffer=reporter.buffer,
             margin=options.adaptive_gate,
-            prefetch=options.prefetch,
+            prefetch=prefetch,
         )
         reporter.gated = None if options.adaptive_gate is None else counts
     if options.routing:

@@ -45,7 +45,7 @@ def load_model(
     expert_budget: int | None = None,
     adaptive_gate: float | None = None,
     routing: bool = False,
-    prefetch: bool = True,
+    prefetch: bool | None = None,
 ) -> TransformersModel:
     """Load a causal language model and its tokenizer.
 
@@ -63,7 +63,8 @@ def load_model(
         adaptive_gate: use a token's first expert alone where its share of the weights
             leads by more than this. Results change.
         routing: note which experts are used (`usage.experts`).
-        prefetch: with a budget, load what the next layer will probably need.
+        prefetch: with a budget, load what the next layer will probably need; None for
+            where that pays, on a CUDA device.
 
     Raises:
         ModelError: M101 to M117; every reason has its code.
