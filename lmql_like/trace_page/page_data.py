@@ -82,46 +82,68 @@ def _parts(result: Result, numbers: Mapping[Question, int]) -> Iterator[dict[str
     """
     answers = result.trace.answers if result.trace else ()
     groups = [list(group) for _, group in groupby(answers, key=lambda a: id(a.question.hole))]
-    waiting = deque((group, _place(result, group)) for group in groups)
+    waiting = _placed(result, groups)
     for number, segment in enumerate(result.segments):
         while waiting and _comes_before(number, segment, waiting):
-            group, place = waiting.popleft()
-            yield _hole(group, numbers, gone=place is None)
+            group, _, gone = waiting.popleft()
+            yield _hole(group, numbers, gone=gone)
         if segment.hole is None:
             yield {"text": _shown(segment.data)}
-        elif waiting and waiting[0][1] == number:
+        elif waiting and waiting[0][1:] == (number, False):
             yield _hole(waiting.popleft()[0], numbers, data=segment.data)
         else:
             forced = {"text": _shown(segment.data), "kind": "forced"}
             yield {"hole": segment.hole, "tokens": [forced]}
-    for group, place in waiting:
-        yield _hole(group, numbers, gone=place is None)
+    for group, _, gone in waiting:
+        yield _hole(group, numbers, gone=gone)
 
 
 _Group = list[Answer]
 
 
-def _place(result: Result, group: _Group) -> int | None:
-    """Return the number of the piece that a hole's choices wrote; None where it is gone.
+def _placed(result: Result, groups: Sequence[_Group]) -> deque[tuple[_Group, int, bool]]:
+    """Return each hole's choices with the number of their piece, and whether that is gone.
+
+    What is gone stands before a hole that nothing else filled: the nested query's.
+    """
+    places = [_place(result, group) for group in groups]
+    written = {number for number, gone in places if not gone}
+    given = [
+        number
+        for number, segment in enumerate(result.segments)
+        if segment.hole is not None and number not in written
+    ]
+    return deque(
+        (group, max((n for n in given if n <= place), default=place) if gone else place, gone)
+        for group, (place, gone) in zip(groups, places, strict=True)
+    )
+
+
+def _place(result: Result, group: _Group) -> tuple[int, bool]:
+    """Return which piece of the text a hole's choices wrote, or come before; and if it is gone.
 
     A hole that was filled with nothing has no piece; it has the number of the next one.
     """
     question = group[0].question
-    before = question.text.encode()[: len(question.text.encode()) - len(question.raw)]
-    data = b"".join(segment.data for segment in result.segments[: question.segment])
-    return question.segment if data == before else None
+    text = question.text.encode()
+    before = text[: len(text) - len(question.raw)]
+    at = 0
+    for number, segment in enumerate(result.segments):
+        if at == len(before):
+            return number, False
+        if not before.startswith(segment.data, at):
+            return number, True
+        at += len(segment.data)
+    return len(result.segments), at != len(before)
 
 
-def _comes_before(number: int, segment: Segment, waiting: deque[tuple[_Group, int | None]]) -> bool:
+def _comes_before(number: int, segment: Segment, waiting: deque[tuple[_Group, int, bool]]) -> bool:
     """Tell whether the hole that waits first stands before a piece of the text."""
-    group, place = waiting[0]
-    if place is None:  # before the hole that got the value, not before literal text
-        later = next((p for _, p in waiting if p is not None), None)
-        return segment.hole is not None and (later is None or number <= later)
-    if place < number:
-        return True
-    is_next_too = len(waiting) > 1 and waiting[1][1] == number
-    return place == number and (segment.hole != group[0].question.hole.name or is_next_too)
+    group, place, gone = waiting[0]
+    if gone or place != number:
+        return place <= number
+    is_next_too = len(waiting) > 1 and waiting[1][1:] == (number, False)
+    return segment.hole != group[0].question.hole.name or is_next_too
 
 
 def _hole(
