@@ -53,7 +53,6 @@ CODES: dict[str, str] = {
     "Q019": "'break' or 'continue' outside a loop",
     "Q020": "a statement that a query cannot contain",
     "Q051": "there is no clause 'scoring'",
-    "Q054": "roles are not supported yet",
     "Q055": "a hole's type is not supported yet",
     "Q056": "a distribution clause is about no hole and its values",
     "Q057": "a query is not defined as it has to be",
@@ -182,6 +181,8 @@ CODES: dict[str, str] = {
     "R109": "queries nest without end",
     "R110": "a nested query asks for another decoder, model or seed",
     "R111": "a decorator of a hole is no function",
+    "R112": "the model has no chat template",
+    "R113": "the model's chat template refuses a role",
     # R2: decoders
     "R201": "there is no decoder of this name",
     "R202": "the decoder has no such parameter",

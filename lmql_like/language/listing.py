@@ -10,7 +10,7 @@ from typing import Any
 from lmql_like.language.code import Code
 from lmql_like.language.constraints import Constraint
 from lmql_like.language.parameters import Parameter
-from lmql_like.language.program import HoleCall, Inset, Instruction, Program
+from lmql_like.language.program import HoleCall, Inset, Instruction, Program, RoleTag
 
 __all__ = ["list_program"]
 
@@ -70,9 +70,11 @@ def _operand(name: str, value: Any) -> str:
     return f"{name}={value}" if name.endswith("slot") else str(value)
 
 
-def _piece(part: str | Inset) -> str:
+def _piece(part: str | Inset | RoleTag) -> str:
     if isinstance(part, str):
         return repr(part)
+    if isinstance(part, RoleTag):
+        return f"{{:{part.role}}}"
     conversion = f"!{part.conversion}" if part.conversion else ""
     spec = f":{' '.join(_piece(p) for p in part.format)}" if part.format else ""
     return f"{{{' '.join(part.code.text.split())}{conversion}{spec}}}"

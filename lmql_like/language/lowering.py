@@ -20,7 +20,7 @@ from typing import Any
 
 from lmql_like.language import nodes, program
 from lmql_like.language.code import Code
-from lmql_like.language.program import Handler, HoleCall, Inset, Instruction, Program
+from lmql_like.language.program import Handler, HoleCall, Inset, Instruction, Program, RoleTag
 from lmql_like.source import Source, Span
 
 __all__ = ["CASE", "ITEM", "lower"]
@@ -179,10 +179,10 @@ class _Lowering:
 
     @_lower.register
     def _(self, statement: nodes.Prompt) -> None:
-        said: list[str | Inset] = []
+        said: list[str | Inset | RoleTag] = []
         for part in statement.parts:
             if not isinstance(part, nodes.Hole):
-                said.append(self._piece(part))
+                said.append(self._said(part))
                 continue
             if said:
                 self._emit(program.Say(statement.span, tuple(said)))
@@ -190,6 +190,9 @@ class _Lowering:
             self._emit(program.Ask(part.span, self.hole_calls[part.span]))
         if said:
             self._emit(program.Say(statement.span, tuple(said)))
+
+    def _said(self, part: nodes.Text | nodes.Interpolation | nodes.Role) -> str | Inset | RoleTag:
+        return RoleTag(part.name, part.span) if isinstance(part, nodes.Role) else self._piece(part)
 
     def _piece(self, part: nodes.Text | nodes.Interpolation) -> str | Inset:
         if isinstance(part, nodes.Text):

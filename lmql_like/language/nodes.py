@@ -3,7 +3,7 @@
     Query        statements, decoder, model, where
     Statement    Prompt | Python | If | While | For | Try | With | Match | Return | Jump
                  | QueryDefinition | LibraryImport
-    Part         Text | Interpolation | Hole                (what a prompt string is made of)
+    Part         Text | Interpolation | Hole | Role         (what a prompt string is made of)
 
 Embedded Python stays a tree of Python's own (`ast`), with the file's lines and columns.
 A compound statement without prompt strings, `return` or a jump out of it is one
@@ -39,6 +39,7 @@ __all__ = [
     "Query",
     "QueryDefinition",
     "Return",
+    "Role",
     "Statement",
     "Text",
     "Try",
@@ -90,7 +91,15 @@ class Hole:
     decorators: tuple[ast.expr, ...] = ()
 
 
-Part = Text | Interpolation | Hole
+@dataclass(frozen=True)
+class Role:
+    """`{:system}`, `{:user}` or `{:assistant}`: a message of this role begins."""
+
+    name: str
+    span: Span
+
+
+Part = Text | Interpolation | Hole | Role
 
 
 @dataclass(frozen=True)

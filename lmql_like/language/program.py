@@ -44,6 +44,7 @@ __all__ = [
     "Program",
     "Reraise",
     "Return",
+    "RoleTag",
     "Run",
     "Say",
     "Select",
@@ -58,6 +59,14 @@ class Inset:
     code: Code
     conversion: str
     format: tuple[str | Inset, ...]
+
+
+@dataclass(frozen=True)
+class RoleTag:
+    """A message of a role begins; the model's chat template writes it."""
+
+    role: str
+    span: Span
 
 
 @dataclass(frozen=True)
@@ -135,7 +144,7 @@ class Run(Instruction):
 class Say(Instruction):
     """Append text to the prompt."""
 
-    parts: tuple[str | Inset, ...]
+    parts: tuple[str | Inset | RoleTag, ...]
 
 
 @dataclass(frozen=True)

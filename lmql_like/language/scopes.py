@@ -22,13 +22,13 @@ from lmql_like.language.nodes import (
     Interpolation,
     LibraryImport,
     Match,
+    Part,
     Prompt,
     Python,
     Query,
     QueryDefinition,
     Return,
     Statement,
-    Text,
     Try,
     While,
     With,
@@ -206,7 +206,7 @@ class _ScopeResolver:
             self._python(case.guard)
             self._block(body)
 
-    def _part(self, part: Text | Interpolation | Hole) -> None:
+    def _part(self, part: Part) -> None:
         if isinstance(part, Hole):
             for decorator in part.decorators:
                 self._python(decorator)

@@ -18,7 +18,7 @@ from lmql_like.errors import QueryError
 from lmql_like.language.embedded import parse_expression
 from lmql_like.language.holes import read_hole
 from lmql_like.language.lexemes import Lexeme
-from lmql_like.language.nodes import Hole, Interpolation, Part, Text
+from lmql_like.language.nodes import Hole, Interpolation, Part, Role, Text
 from lmql_like.source import Source, Span, is_unicode
 
 __all__ = ["holes_of", "read_template"]
@@ -30,6 +30,7 @@ _ESCAPE = re.compile(
 )
 _NESTED_QUOTE = re.compile(r"'''|\"\"\"|'|\"")
 _CLOSING = {"[": "]", "{": "}"}
+_ROLES = ("system", "user", "assistant")
 
 
 def read_template(source: Source, literals: Sequence[Lexeme]) -> tuple[Part, ...]:
@@ -156,6 +157,8 @@ class _TemplateReader:
                 self._blame_opening(start, "{")
         self.offset += 1
         whole = Span(start, self.offset)
+        if role := self._read_role(code, format_parts):
+            return [Role(role, whole)]
         self._check_interpolation(code, format_parts, whole)
         parts: list[Part] = []
         if self._documents_itself(code):
@@ -163,7 +166,7 @@ class _TemplateReader:
             code, span = code.rstrip()[:-1], Span(span.start, span.start + len(code.rstrip()) - 1)
             conversion = conversion or ("" if has_format else "r")
         expression = parse_expression(self.source, span, code)
-        spec = tuple(part for part in _merge_texts(format_parts) if not isinstance(part, Hole))
+        spec = tuple(p for p in _merge_texts(format_parts) if not isinstance(p, Hole | Role))
         return [*parts, Interpolation(expression, conversion, spec, whole)]
 
     def _read_conversion(self) -> str:
@@ -181,8 +184,14 @@ class _TemplateReader:
             )
         return conversion
 
+    @staticmethod
+    def _read_role(code: str, spec: list[Part]) -> str:
+        """Return the role that braces without an expression name; "" if they name none."""
+        named = "".join(part.text for part in spec if isinstance(part, Text))
+        return named if not code.strip() and named in _ROLES else ""
+
     def _check_interpolation(self, code: str, spec: list[Part], whole: Span) -> None:
-        """Raise for roles, and for braces that are rather characters of the prompt."""
+        """Raise for braces that are rather characters of the prompt."""
         is_dictionary = bool(spec) and code.strip()[:1] in ("'", '"')
         if is_dictionary or any(isinstance(part, Text) and "[" in part.text for part in spec):
             raise QueryError(
@@ -195,21 +204,12 @@ class _TemplateReader:
             )
         if code.strip():
             return
-        role = "".join(part.text for part in spec if isinstance(part, Text))
-        if role in ("system", "user", "assistant"):
-            raise QueryError(
-                "Q054",
-                f"roles such as '{{:{role}}}' are not supported yet",
-                source=self.source,
-                span=whole,
-                help="write the role markers of your model's chat format as prompt text",
-            )
         raise QueryError(
             "Q013",
             "there is no expression between these braces",
             source=self.source,
             span=whole,
-            help="write {{ and }} for the characters { and }",
+            help="write {{ and }} for the characters { and }, {:user} for a role",
         )
 
     @staticmethod

@@ -19,6 +19,7 @@ from lmql_like.language.program import Program
 from lmql_like.runtime.distributions import Distribution
 from lmql_like.runtime.hooks import once, post, pre, stream
 from lmql_like.runtime.nesting import FileQuery, Invocation
+from lmql_like.runtime.roles import ChatTemplate, Message
 from lmql_like.runtime.steps import Edit, Host, Options
 
 __all__ = ["Environment", "read_options"]
@@ -33,6 +34,7 @@ class Environment:
         run_query: runs a query by itself; None outside a run.
         fits: tells whether a setting (decoder, model or seed) is that of the run.
         load: runs what a query file begins with; returns the values of its names.
+        chat: the chat template of the run's model, if it has one.
         names_of: gives the names of a program that runs now.
         memory: what functions decorated with `once` returned.
         builtins: the built-in names of its programs.
@@ -45,6 +47,7 @@ class Environment:
         self.fits: Callable[[str, Any], bool] = _fits_nothing
         self.load: Callable[[Program], Mapping[str, Any]] = _load_nothing
         self.names_of: Callable[[Program | None], Mapping[str, Any]] = _load_nothing
+        self.chat: ChatTemplate | None = None
         self._libraries: dict[int, FileQuery] = {}
         self.memory: dict[Any, Any] = {}
         self.builtins: dict[str, Any] = {
@@ -94,6 +97,20 @@ class Environment:
         if known is None:
             known = self._libraries[id(program)] = FileQuery(program, self.load, self.run)
         return known
+
+    def head_of_message(self, messages: Sequence[Message], role: str, written: str) -> str:
+        """Return what the chat template writes in front of a message.
+
+        Raises:
+            RunError: R112, the model has no chat template; R113, it refuses.
+        """
+        if self.chat is None:
+            raise RunError(
+                "R112",
+                "the model has no chat template",
+                help="write the markers of its chat format as prompt text",
+            )
+        return self.chat.head(messages, role, written)
 
     def check_settings(self, invocation: Invocation) -> None:
         """Raise where a nested query asks for another decoder, model or seed than the run has.

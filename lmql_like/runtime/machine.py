@@ -16,7 +16,7 @@ from lmql_like.errors import RunError
 from lmql_like.language import program as ir
 from lmql_like.language.code import Code
 from lmql_like.language.lowering import CASE, ITEM
-from lmql_like.language.program import Inset, Instruction, Program
+from lmql_like.language.program import Inset, Instruction, Program, RoleTag
 from lmql_like.runtime.awaiter import Awaiter
 from lmql_like.runtime.environment import Environment
 from lmql_like.runtime.nesting import DefinedQuery
@@ -54,6 +54,10 @@ class Machine(ABC):
     @abstractmethod
     def say(self, text: str) -> None:
         """Append text to the prompt."""
+
+    @abstractmethod
+    def begin_message(self, tag: RoleTag) -> None:
+        """Append what the model's chat template writes in front of a message."""
 
     # Python
 
@@ -121,6 +125,9 @@ class Machine(ABC):
     @_do.register
     def _(self, step: ir.Say) -> None:
         for part in step.parts:
+            if isinstance(part, RoleTag):
+                self.begin_message(part)
+                continue
             text = self._insert(part)
             if not text.isascii() and not is_unicode(text):
                 span = step.span if isinstance(part, str) else part.code.span

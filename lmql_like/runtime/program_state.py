@@ -23,6 +23,7 @@ from lmql_like.language.program import Program
 from lmql_like.runtime.distributions import Distribution
 
 __all__ = [
+    "Begun",
     "Copier",
     "Frame",
     "Manager",
@@ -79,6 +80,15 @@ class Frame:
 
 
 @dataclass(frozen=True)
+class Begun:
+    """A message of a role: where its tag's text begins in the prompt, and its content."""
+
+    role: str
+    start: int
+    content: int
+
+
+@dataclass(frozen=True)
 class ProgramState:
     """A program between two instructions: it waits for a hole, or it is done.
 
@@ -97,6 +107,7 @@ class ProgramState:
         distributions: what was found over the values of holes.
         program: what runs; None where nothing is nested.
         callers: the programs that wait for a nested query, the outermost first.
+        messages: the messages with a role that the prompt has so far.
     """
 
     variables: Mapping[str, Any] = field(default_factory=dict)
@@ -110,6 +121,7 @@ class ProgramState:
     distributions: Mapping[str, Distribution] = field(default_factory=dict)
     program: Program | None = None
     callers: tuple[Frame, ...] = ()
+    messages: tuple[Begun, ...] = ()
 
     @property
     def own_variables(self) -> Mapping[str, Any]:

@@ -20,6 +20,7 @@ from lmql_like.runtime.masking import MaskTable
 from lmql_like.runtime.model import LanguageModel
 from lmql_like.runtime.nesting import Invocation
 from lmql_like.runtime.results import Result, ResultStatus, Usage
+from lmql_like.runtime.roles import chat_template_of
 from lmql_like.runtime.search.decoders import DecoderSpec, make_decoder, parse_decoder
 from lmql_like.runtime.stepper import Stepper
 from lmql_like.runtime.streaming import TextEvent, TextStream
@@ -166,6 +167,7 @@ class Run:
         self._seed = seed
         interpreter.environment.fits = self._fits
         interpreter.environment.run_query = self._run_query
+        interpreter.environment.chat = chat_template_of(model)
         self._waiting: deque[list[Group]] = deque()  # whose results were not asked for yet
         self._recorder = Recorder(model) if trace else None
         self._engine = Engine(

@@ -15,7 +15,7 @@ from lmql_like.errors import LmqlLikeError, RunError
 from lmql_like.grammars.formulas import TRUE, all_of
 from lmql_like.language import program as ir
 from lmql_like.language.code import AWAITED, NESTED, Code
-from lmql_like.language.program import HoleCall, Instruction, Program
+from lmql_like.language.program import HoleCall, Instruction, Program, RoleTag
 from lmql_like.runtime.author_conditions import holds, split_followed
 from lmql_like.runtime.awaiter import Awaiter
 from lmql_like.runtime.environment import Environment
@@ -24,7 +24,7 @@ from lmql_like.runtime.hooks import Rewritten
 from lmql_like.runtime.machine import ReturnSignal
 from lmql_like.runtime.nesting import MAX_DEPTH, Invocation, make_invocation
 from lmql_like.runtime.places import place_of
-from lmql_like.runtime.program_state import Copier, Frame, ProgramState, objects_in
+from lmql_like.runtime.program_state import Begun, Copier, Frame, ProgramState, objects_in
 from lmql_like.runtime.steps import Begin, DeadEnd, Done, Edit, End, Fill, Hole, Step, Write
 from lmql_like.source import is_unicode
 
@@ -71,6 +71,7 @@ class Stretch(HoleBinder):
         self.counter = state.counter
         self.prompt = state.prompt
         self.shared = state.shared
+        self.messages = state.messages
         self.edits: list[Edit] = []
         self.value: Any = None
         self._namespaces = namespaces
@@ -124,6 +125,20 @@ class Stretch(HoleBinder):
         else:
             self.edits.append(Write(text))
 
+    def begin_message(self, tag: RoleTag) -> None:
+        """Append what the model's chat template writes in front of a message."""
+        starts = [*(message.start for message in self.messages[1:]), len(self.prompt)]
+        written = [
+            (message.role, self.prompt[message.content : end])
+            for message, end in zip(self.messages, starts, strict=False)
+        ]
+        start = len(self.prompt)
+        try:
+            self.say(self.environment.head_of_message(written, tag.role, self.prompt))
+        except LmqlLikeError as error:
+            raise error.located(self.program.source, tag.span) from None
+        self.messages = (*self.messages, Begun(tag.role, start, len(self.prompt)))
+
     def _step(self, instruction: Instruction) -> Step | None:
         self.counter += 1
         try:
@@ -168,6 +183,7 @@ class Stretch(HoleBinder):
             pending=self.pending,
             callers=tuple(replace(frame, names=names) for frame, names in callers),
             shared=self.shared,
+            messages=self.messages,
         )
 
     @property
@@ -394,6 +410,7 @@ class Stretch(HoleBinder):
             self.edits.append(End(removes_text))
         if removes_text:
             self.prompt = self.prompt[: frame.start]
+            self.messages = tuple(m for m in self.messages if m.content <= frame.start)
         return frame.start
 
     def _return(self, value: Any) -> Step | None:

@@ -97,7 +97,6 @@ def test_reads_parts(text, parts):
         ('"{x:[X]}"', "Q013", 2),
         ('"{1 +}"', "Q005", 3),
         ('"{x y}"', "Q005", 3),
-        ('"{:system}"', "Q054", 2),
         ('"[X: list]"', "Q055", 6),
         ('"[X: Person]"', "Q055", 6),
         ('"[X: dict[str, int]]"', "Q055", 6),
