@@ -27,6 +27,7 @@ from lmql_like.runtime.coverage import Coverage
 from lmql_like.runtime.hypotheses import Hypothesis
 from lmql_like.runtime.masking import MaskRow, MaskTable
 from lmql_like.runtime.model import LanguageModel
+from lmql_like.runtime.routing import RoutedToken
 from lmql_like.runtime.search.strategy import END, Choice, Offer, Strategy
 from lmql_like.runtime.stepper import Stepper
 from lmql_like.runtime.tracing import Recorder
@@ -204,8 +205,15 @@ class Engine:
             end = float(np.logaddexp.reduce(logits[end_ids].astype(np.float64)) - normalizer)
         if self._recorder is not None:
             owner = self._owners[row].input_index
-            hypothesis = self._recorder.ask(hypothesis, owner, logits, mask, end)
+            routing = self._routing(row, hypothesis)
+            hypothesis = self._recorder.ask(hypothesis, owner, logits, mask, end, routing)
         return Offer(hypothesis, ids, logprobs, end, float(normalizer), coverage)
+
+    def _routing(self, row: int, hypothesis: Hypothesis) -> RoutedToken | None:
+        """Return where the model's experts sent a row's last token, where they are watched."""
+        experts = getattr(self._model, "experts", None)
+        found: RoutedToken | None = None if experts is None else experts.last_of_row(row)
+        return found if found and found.token_id == hypothesis.ids[-1] else None
 
     def _best_of_each_coverage(
         self, logits: NDArray[np.float32], mask: MaskRow, before: Coverage, width: int

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from lmql_like.runtime.routing import RoutedToken
 from lmql_like.runtime.steps import Hole
 
 __all__ = ["Answer", "Candidate", "Moment", "Question", "Round", "RunRecord", "Trace"]
@@ -56,6 +57,8 @@ class Question:
         sample: some allowed tokens in the order of their ids, evenly spread.
         logprob: of the hypothesis before this question.
         text: the hypothesis's text so far.
+        routing: where the model, a mixture of experts that is watched, sent the token
+            behind which the question stands.
     """
 
     parent: Answer | None
@@ -73,6 +76,7 @@ class Question:
     sample: tuple[bytes, ...]
     logprob: float
     text: str
+    routing: RoutedToken | None = None
 
     @property
     def can_end(self) -> bool:

@@ -12,6 +12,7 @@ from lmql_like.runtime.batch import Batch
 from lmql_like.runtime.hypotheses import Hypothesis
 from lmql_like.runtime.masking import MaskRow, MaskTable
 from lmql_like.runtime.model import LanguageModel
+from lmql_like.runtime.routing import RoutedToken
 from lmql_like.runtime.search.strategy import END, Choice
 from lmql_like.runtime.trace import Answer, Candidate, Question, Round, RunRecord
 
@@ -47,6 +48,7 @@ class Recorder:
         logits: NDArray[np.float32],
         row: MaskRow,
         end_logprob: float,
+        routing: RoutedToken | None = None,
     ) -> Hypothesis:
         """Record that a hypothesis waits for a choice; return it with the record.
 
@@ -56,6 +58,7 @@ class Recorder:
             logits: float32[vocabulary.size], the model's answer.
             row: what its mask allows.
             end_logprob: of ending the hole; -inf where it may not end.
+            routing: where the model's experts sent the last token, where that is known.
         """
         hole = hypothesis.open_hole
         if hole is None:
@@ -90,6 +93,7 @@ class Recorder:
             sample=tuple(self._vocabulary.tokens[at] for at in _spread(allowed)),
             logprob=hypothesis.logprob,
             text=hypothesis.text,
+            routing=routing,
         )
         self.record.questions.append(question)
         return replace(hypothesis, trace=question)

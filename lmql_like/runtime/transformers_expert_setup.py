@@ -11,6 +11,7 @@ from typing import Any
 import platformdirs
 import torch
 
+from lmql_like.runtime.routing import RoutedToken
 from lmql_like.runtime.transformers_expert_buffer import (
     ExpertBuffer,
     ExpertStore,
@@ -25,7 +26,7 @@ from lmql_like.runtime.transformers_experts import (
     install,
     release_weights,
 )
-from lmql_like.runtime.transformers_routing import RoutedToken, RoutingRecorder
+from lmql_like.runtime.transformers_routing import RoutingRecorder
 
 __all__ = ["ExpertOptions", "ExpertReporter", "expert_file", "set_up_experts"]
 
@@ -76,6 +77,10 @@ class ExpertReporter:
         if self.gated is not None:
             report["adaptive_gate"] = {"saved": self.gated[0], "asked": self.gated[1]}
         return report or None
+
+    def last_of_row(self, row: int) -> RoutedToken | None:
+        """Return where the token went that a row of the state read last; None if unknown."""
+        return None if self.recorder is None else self.recorder.last_of_row(row)
 
     def routed_tokens(self) -> Sequence[RoutedToken]:
         """Return where the last generated tokens went; none without a recorder."""

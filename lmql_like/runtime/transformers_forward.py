@@ -52,6 +52,12 @@ class StateMaker:
 
     def make(self, mode: str, n_rows: int) -> ModelState:
         """Return a state of `n_rows` rows that have read nothing, in a mode of `MODES`."""
+        state = self._made(mode, n_rows)
+        if self._recorder is not None:
+            state.on_pass = self._recorder.expect
+        return state
+
+    def _made(self, mode: str, n_rows: int) -> CachedState | RecomputedState | RowsState:
         device = self._model.get_input_embeddings().weight.device
         one_thread = self._one_thread
         if mode == "cache":

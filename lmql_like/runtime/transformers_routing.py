@@ -14,25 +14,11 @@ from typing import Any
 import torch
 from torch import nn
 
-__all__ = ["LayerLoad", "RoutedToken", "RoutingRecorder"]
+from lmql_like.runtime.routing import RoutedToken
+
+__all__ = ["LayerLoad", "RoutingRecorder"]
 
 _KEPT_TOKENS = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class RoutedToken:
-    """Where one token went.
-
-    Attributes:
-        token_id: the token that was read.
-        experts: for each layer with experts the numbers of those used, as the router
-            ordered them; -1 where a capacity dropped the token.
-        weights: their weights, likewise.
-    """
-
-    token_id: int
-    experts: tuple[tuple[int, ...], ...]
-    weights: tuple[tuple[float, ...], ...]
 
 
 @dataclass(eq=False)
@@ -90,7 +76,9 @@ class RoutingRecorder:
     def __post_init__(self) -> None:
         self._ids: torch.Tensor | None = None
         self._real: torch.Tensor | None = None  # bool[rows * columns]
-        self._pending: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self._rows: Sequence[int] | None = None
+        self._last: dict[int, RoutedToken] = {}
+        self._pending: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]] = []
         self._logits: torch.Tensor | None = None
         target = getattr(type(self.model), "_can_record_outputs", None) or {}
         recorded = target.get("router_logits")
@@ -105,6 +93,16 @@ class RoutingRecorder:
                 module.register_forward_pre_hook(partial(self._note, load), with_kwargs=True)
             elif router_class is not None and isinstance(module, router_class):
                 module.register_forward_hook(partial(self._note_logits, index))
+
+    def expect(self, rows: Sequence[int]) -> None:
+        """Note which rows of a state the next pass is for."""
+        self._finish()
+        self._rows = list(rows)
+
+    def last_of_row(self, row: int) -> RoutedToken | None:
+        """Return where the last token of a row went, as of its last pass."""
+        self._finish()
+        return self._last.get(row)
 
     def begin(self, input_ids: torch.Tensor, real: torch.Tensor | None) -> None:
         """Begin a pass.
@@ -157,11 +155,13 @@ class RoutingRecorder:
         )
         load.n_tokens += int(real.sum())
         load.n_dropped += int((valid < 0).sum())
+        entropies = None
         if self._logits is not None:
-            logprobs = self._logits.float().cpu().reshape(len(real), -1)[real].log_softmax(-1)
-            load.entropy -= float((logprobs.exp() * logprobs).sum())
+            logprobs = self._logits.float().cpu().reshape(len(real), -1).log_softmax(-1)
+            entropies = -(logprobs.exp() * logprobs).sum(-1)
+            load.entropy += float(entropies[real].sum())
             self._logits = None
-        self._pending.append((chosen, weights.reshape(chosen.shape)))
+        self._pending.append((chosen, weights.reshape(chosen.shape), entropies))
 
     def _finish(self) -> None:
         """Count the tokens of the pass before, and keep those that were generated."""
@@ -171,16 +171,26 @@ class RoutingRecorder:
         alone = real & (real.sum(1, keepdim=True) == 1)
         self.n_generated += int(alone.sum())
         self.n_read += int(real.sum() - alone.sum())
-        for at in torch.nonzero(alone.reshape(-1))[:, 0].tolist() if self._pending else ():
-            self.tokens.append(
-                RoutedToken(
-                    int(ids.reshape(-1)[at]),
-                    tuple(tuple(chosen[at].tolist()) for chosen, _ in self._pending),
-                    tuple(tuple(weights[at].tolist()) for _, weights in self._pending),
-                )
-            )
-        self._ids = self._real = None
+        if self._pending:
+            for at, columns in enumerate(real):
+                if not bool(columns.any()):
+                    continue
+                last = int(columns.nonzero()[-1])
+                routed = self._routed(int(ids[at, last]), at * ids.shape[1] + last)
+                if alone[at, last]:
+                    self.tokens.append(routed)
+                if self._rows is not None and at < len(self._rows):
+                    self._last[self._rows[at]] = routed
+        self._ids = self._real = self._rows = None
         self._pending = []
+
+    def _routed(self, token_id: int, at: int) -> RoutedToken:
+        return RoutedToken(
+            token_id,
+            tuple(tuple(chosen[at].tolist()) for chosen, _, _ in self._pending),
+            tuple(tuple(weights[at].tolist()) for _, weights, _ in self._pending),
+            tuple(float(e[at]) for _, _, e in self._pending if e is not None),
+        )
 
 
 def _n_experts(module: nn.Module) -> int:

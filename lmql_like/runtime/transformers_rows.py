@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from lmql_like.runtime import transformers_memory as memories
 from lmql_like.runtime.transformers_modes import StateMode
-from lmql_like.runtime.transformers_states import without_gradients
+from lmql_like.runtime.transformers_states import OnPass, without_gradients
 
 __all__ = ["RowsState", "Runner"]
 
@@ -126,6 +126,7 @@ class RowsState:
         self.n_rows = n_rows
         self.one_thread = one_thread
         self.forward_passes = 0
+        self.on_pass: OnPass | None = None
         self._rows = [_Row()] * n_rows
         self._runner = runner
         self._mode = mode
@@ -190,6 +191,8 @@ class RowsState:
         for begin, end in [(i, i + 1) for i in range(n_new)] if is_stepped else [(0, n_new)]:
             lengths = [f - len(s) + begin for f, s in zip(firsts, starts, strict=True)]
             want = max(0, min(end - begin, end - (n_new - kept)))
+            if self.on_pass is not None:
+                self.on_pass(group)
             found, memory = self._pass(memory, starts, input_ids[:, begin:end], lengths, want)
             logits.append(found)
         block = torch.cat(logits, dim=1).float().cpu().numpy()

@@ -26,11 +26,21 @@ from numpy.typing import NDArray
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-__all__ = ["CachedState", "Forward", "RecomputedState", "buckets", "layer_of", "without_gradients"]
+__all__ = [
+    "CachedState",
+    "Forward",
+    "OnPass",
+    "RecomputedState",
+    "buckets",
+    "layer_of",
+    "without_gradients",
+]
 
 _MAX_WASTE = 64  # padding tokens that one forward pass may hold before it is worth two
 
 Forward = Callable[..., Any]
+OnPass = Callable[[Sequence[int]], None]
+"""Is told the rows of a state that the model is about to be run for, in their order."""
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
@@ -95,6 +105,7 @@ class CachedState:
         self.one_thread = one_thread
         self.forward_passes = 0
         self.lengths = [0] * n_rows
+        self.on_pass: OnPass | None = None
         self._forward = forward
         self._device = device
         self._cache = DynamicCache()
@@ -167,6 +178,8 @@ class CachedState:
             mask[at, width - length : width + count] = 1
             columns[at, :kept] = np.arange(count - kept, count)
         self.forward_passes += 1
+        if self.on_pass is not None:
+            self.on_pass(rows)
         with self._prepared(rows, cache, totals, new_width) as given:
             logits = self._forward(
                 self._tensor(input_ids),
@@ -267,6 +280,7 @@ class RecomputedState:
         self.n_rows = n_rows
         self.one_thread = one_thread
         self.forward_passes = 0
+        self.on_pass: OnPass | None = None
         self._rows: list[tuple[int, ...]] = [()] * n_rows
         self._forward = forward
         self._device = device
@@ -287,6 +301,8 @@ class RecomputedState:
             kept = max(keep[row] for row in rows)
             input_ids = torch.tensor(distinct, dtype=torch.int64, device=self._device)
             self.forward_passes += 1
+            if self.on_pass is not None:  # rows that are alike are run once
+                self.on_pass([self._rows.index(row) for row in distinct])
             block = self._forward(input_ids, kept).float().cpu().numpy()
             for row in rows:
                 blocks[row] = block[distinct.index(self._rows[row]), kept - keep[row] :]

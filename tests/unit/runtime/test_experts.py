@@ -263,6 +263,44 @@ def test_routing_is_what_the_routers_say():
         assert found["router_entropy"] == pytest.approx(entropies[layer] / 10, abs=1e-3)
 
 
+@pytest.mark.parametrize("kind", ["qwen3_moe", "qwen3_next", "jamba", "mixtral"])
+@pytest.mark.parametrize("mode", [None, "recompute"])
+def test_a_trace_knows_where_each_token_went(kind, mode):
+    hf = fresh(kind)
+    reporter = set_up_experts(hf, ExpertOptions(routing=True), device=CPU)
+    model = TransformersModel(hf, tiny_tokenizer(), cache_mode=mode, experts=reporter)
+    inputs = [{}, {}]
+    results = run_script(script, inputs, model=model, decoder="beam(n=3)", trace=True)
+    routers = [layer.router for layer in expert_layers(tiny_model(kind))]
+    compared = 0
+    for result in results:
+        for answer in result.trace.answers:
+            question = answer.question
+            if question.routing is None:  # recomputed rows that are alike are run once
+                assert mode == "recompute"
+                continue
+            ids = [*model.encode("hello", at_start=True)]
+            chosen = [a.token_id for a in result.trace.answers if a.number < answer.number]
+            wanted = chosen_by(tiny_model(kind), routers, [*ids, *chosen])
+            assert question.routing.experts == wanted
+            assert len(question.routing.entropies) == len(wanted)
+            compared += 1
+    assert compared > 6
+
+
+def chosen_by(hf, routers, ids):
+    """Return the experts that a fresh run chooses for the last token."""
+    chosen = []
+    hooks = [
+        router.register_forward_hook(lambda _module, _args, out: chosen.append(out[2][-1]))
+        for router in routers
+    ]
+    logits_of(hf, [ids])
+    for hook in hooks:
+        hook.remove()
+    return tuple(tuple(experts.tolist()) for experts in chosen)
+
+
 def test_dropped_tokens_are_counted():
     model = copy.deepcopy(tiny_source_model("switch_transformers"))
     recorder = RoutingRecorder(model)
