@@ -26,7 +26,7 @@ from lmql_like.grammars.json_schema.domains import ArraySet, Count, item_conditi
 from lmql_like.grammars.json_schema.evaluation import Given
 from lmql_like.grammars.json_schema.numbers import Above, NumberIn, Whole, number_holds
 from lmql_like.grammars.json_schema.strings import TextIn, texts_in
-from lmql_like.grammars.regex.nodes import Alternation, Choice, Concat, Diagram, Node
+from lmql_like.grammars.regex.nodes import Alternation, Concat, Diagram, Node
 
 if TYPE_CHECKING:
     from lmql_like.grammars.json_schema.evaluation import Evaluator
@@ -62,9 +62,8 @@ def _many_items(lowering: Lowering, array: ArraySet) -> Node:
         max(array.low - 1, 0),
         None if array.high is None else array.high - 1,
     )
-    filled: Node = Concat((where.opened, item, more, where.closing))
-    inner = filled if array.low else Alternation((where.empty, filled))
-    return Concat((Choice(("[",)), inner, Choice(("]",))))
+    filled: Node = Concat((where.open("["), item, more, where.close("]")))
+    return filled if array.low else Alternation((where.nothing("[", "]"), filled))
 
 
 class _Arrays:
@@ -78,34 +77,30 @@ class _Arrays:
 
     def node(self) -> Node:
         array, where = self._array, self._lowering.options.layout
-        known: dict[_State, int] = {}
-        moves: list[tuple[int, Node, int]] = [(0, Choice(("[",)), 1)]
         first: _State = (0, (0,) * len(array.counts), frozenset())
+        moves: list[tuple[int, Node, int]] = [(0, where.open("["), 2)]
         if self._ends(first):
-            moves.append((1, where.empty, 2))
-        # State 2 is before the closing bracket, 3 behind it; then pairs: before and behind an item.
-        order = [first]
-        known[first] = 4
-        moves.append((1, where.opened, 4))
+            moves.append((0, where.nothing("[", "]"), 1))
+        # State 1 is the end; then pairs: before and behind an item.
+        order, known = [first], {first: 2}
         entered: set[_State] = set()
         for state in order:
             before = known[state]
             for condition, target in self._steps(state):
                 entered.add(target)
                 if target not in known:
-                    known[target] = 4 + 2 * len(order)
+                    known[target] = 2 + 2 * len(order)
                     order.append(target)
                 moves.append((before, self._lowering.value(condition), known[target] + 1))
             if len(order) > _MOST_STATES:
                 raise SchemaError(
                     "S304", f"an array's bounds and counts need more than {_MOST_STATES} states"
                 )
-        moves.append((2, Choice(("]",)), 3))
         for state in entered:
             moves.append((known[state] + 1, where.comma, known[state]))
             if self._ends(state):
-                moves.append((known[state] + 1, where.closing, 2))
-        return Diagram(4 + 2 * len(order), tuple(moves), (3,))
+                moves.append((known[state] + 1, where.close("]"), 1))
+        return Diagram(2 + 2 * len(order), tuple(moves), (1,))
 
     def _ends(self, state: _State) -> bool:
         read, counts, _ = state

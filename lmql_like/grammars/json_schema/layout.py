@@ -7,7 +7,13 @@ from functools import lru_cache
 
 from lmql_like.errors import SchemaError, did_you_mean
 from lmql_like.grammars.json_schema.numbers import ANY_NUMBER, INTEGER
-from lmql_like.grammars.json_schema.spelling import ANY_STRING
+from lmql_like.grammars.json_schema.spelling import (
+    ANY_SPACE,
+    ANY_STRING,
+    NEW_LINE,
+    punctuation,
+    spell_name,
+)
 from lmql_like.grammars.regex.nodes import (
     Alternation,
     CharSet,
@@ -16,50 +22,67 @@ from lmql_like.grammars.regex.nodes import (
     Diagram,
     Node,
     Reference,
-    Repeat,
 )
 
 __all__ = ["LAYOUTS", "NOTHING", "Layout", "layout", "quoted", "shared_rules"]
 
 NOTHING: Node = CharSet(())
-_EMPTY: Node = Concat(())
-_SPACE: Node = Repeat(CharSet(((0x09, 0x0A), (0x0D, 0x0D), (0x20, 0x20))), 0, None)
-_LINE: Node = Concat((Choice(("\n",)), Repeat(CharSet(((0x09, 0x09), (0x20, 0x20))), 0, None)))
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where white space may stand.
+    """Where white space may stand; in all fields as the marks of `spelling.punctuation`.
 
     Attributes:
         opened: behind an opening bracket that something follows.
-        comma: the comma, and the space around it.
+        separator: the comma, and the space around it.
         colon: the colon, and the space around it.
         closing: before the bracket that closes something.
         empty: between the brackets of nothing.
     """
 
-    opened: Node
-    comma: Node
-    colon: Node
-    closing: Node
-    empty: Node
+    opened: str
+    separator: str
+    colon: str
+    closing: str
+    empty: str
 
+    @property
+    def comma(self) -> Node:
+        """Return what stands between two members or items."""
+        return punctuation(self.separator)
 
-def _text(text: str) -> Node:
-    return Choice((text,))
+    def open(self, bracket: str) -> Node:
+        """Return an opening bracket that something follows."""
+        return punctuation(bracket + self.opened)
+
+    def close(self, bracket: str) -> Node:
+        """Return the bracket that closes something."""
+        return punctuation(self.closing + bracket)
+
+    def nothing(self, opening: str, closing: str) -> Node:
+        """Return two brackets without anything between them."""
+        return punctuation(opening + self.empty + closing)
+
+    def name(self, text: str) -> Node:
+        """Return a member's name with the colon behind it."""
+        return spell_name(text, self.colon)
+
+    def any_name(self, literal: Node) -> Node:
+        """Return the names of a string literal with the colon behind them."""
+        return Concat((literal, punctuation(self.colon)))
 
 
 LAYOUTS = {
-    "compact": Layout(_EMPTY, _text(","), _text(":"), _EMPTY, _EMPTY),
+    "compact": Layout("", ",", ":", "", ""),
     "flexible": Layout(
-        _SPACE,
-        Concat((_SPACE, _text(","), _SPACE)),
-        Concat((_SPACE, _text(":"), _SPACE)),
-        _SPACE,
-        _SPACE,
+        ANY_SPACE,
+        "~,~".replace("~", ANY_SPACE),
+        "~:~".replace("~", ANY_SPACE),
+        ANY_SPACE,
+        ANY_SPACE,
     ),
-    "pretty": Layout(_LINE, Concat((_text(","), _LINE)), _text(": "), _LINE, _EMPTY),
+    "pretty": Layout(NEW_LINE, "," + NEW_LINE, ": ", NEW_LINE, ""),
 }
 
 
@@ -84,14 +107,14 @@ def quoted(contents: Node) -> Node:
     return Concat((_QUOTE, contents, _QUOTE))
 
 
-_QUOTE = _text('"')
+_QUOTE = Choice(('"',))
 
 
 @lru_cache(maxsize=8)
 def shared_rules(where: Layout) -> dict[str, Node]:
     """Return the rules of JSON itself: value, object, array, string, number, integer."""
     value, string = Reference("value"), Reference("string")
-    member = Concat((string, where.colon, value))
+    member = Concat((where.any_name(string), value))
     return {
         "value": Alternation(
             (
@@ -112,12 +135,10 @@ def shared_rules(where: Layout) -> dict[str, Node]:
 
 def _listing(opening: str, item: Node, closing: str, where: Layout) -> Node:
     moves = (
-        (0, _text(opening), 1),
-        (1, where.empty, 2),
-        (1, where.opened, 3),
-        (3, item, 4),
-        (4, where.comma, 3),
-        (4, where.closing, 2),
-        (2, _text(closing), 5),
+        (0, where.nothing(opening, closing), 1),
+        (0, where.open(opening), 2),
+        (2, item, 3),
+        (3, where.comma, 2),
+        (3, where.close(closing), 1),
     )
-    return Diagram(6, moves, (5,))
+    return Diagram(4, moves, (1,))

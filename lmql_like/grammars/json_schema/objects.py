@@ -32,15 +32,13 @@ from lmql_like.grammars.json_schema.conditions import (
 )
 from lmql_like.grammars.json_schema.counting import repeat_node
 from lmql_like.grammars.json_schema.domains import ObjectSet
-from lmql_like.grammars.json_schema.layout import quoted
-from lmql_like.grammars.json_schema.spelling import spell_text
 from lmql_like.grammars.json_schema.strings import (
     TextIn,
     but_not,
     text_holds,
     texts_are_empty,
 )
-from lmql_like.grammars.regex.nodes import Alternation, Choice, Concat, Diagram, Node
+from lmql_like.grammars.regex.nodes import Alternation, Concat, Diagram, Node
 
 if TYPE_CHECKING:
     from lmql_like.grammars.json_schema.lowering import Lowering
@@ -172,7 +170,7 @@ class _Objects:
                 if text_holds(names, name)
             ]
             own = bit.get(name, 0)
-            key = quoted(spell_text(name))
+            key = self._where.name(name)
             named[name] = [
                 _Member(self._member(key, value), own | extra, own)
                 for extra, value in self._variants(condition, fitting)
@@ -181,7 +179,8 @@ class _Objects:
         for region in self._regions():
             for names, met in self._cuts(region.names, shift):
                 for extra, value in self._variants(region.values, met):
-                    key = self._lowering.string(but_not(names, frozenset(self._names)))
+                    literal = self._lowering.string(but_not(names, frozenset(self._names)))
+                    key = self._where.any_name(literal)
                     others.append(_Member(self._member(key, value), extra, 0))
         return named, others
 
@@ -218,7 +217,7 @@ class _Objects:
                 yield sum(bit for bit, _ in chosen), value
 
     def _member(self, key: Node, condition: Condition) -> Node:
-        return Concat((key, self._where.colon, self._lowering.value(condition)))
+        return Concat((key, self._lowering.value(condition)))
 
     # -- diagrams ------------------------------------------------------------------------
 
@@ -248,9 +247,8 @@ class _Objects:
         more = repeat_node(
             Concat((where.comma, member)), max(low - 1, 0), None if high is None else high - 1
         )
-        filled: Node = Concat((where.opened, member, more, where.closing))
-        inner = filled if low else Alternation((where.empty, filled))
-        return Concat((Choice(("{",)), inner, Choice(("}",))))
+        filled: Node = Concat((where.open("{"), member, more, where.close("}")))
+        return filled if low else Alternation((where.nothing("{", "}"), filled))
 
     def _in_any_order(self) -> Node:
         tracked = [name for name in self._names if name in self._required]
@@ -357,21 +355,20 @@ class _Objects:
                     "S304", f"an object's bounds and needs take more than {_MOST_STATES} states"
                 )
         nodes = self._as_rules(members, edges)
-        # 0 opens, 1 is behind the bracket, 2 before the closing one, 3 behind it; then pairs of
-        # states: before and behind a member.
-        moves: list[tuple[int, Node, int]] = [(0, Choice(("{",)), 1), (2, Choice(("}",)), 3)]
+        # State 1 is the end; then pairs: before and behind a member.
+        moves: list[tuple[int, Node, int]] = []
         if ends(first):
-            moves.append((1, where.empty, 2))
+            moves.append((0, where.nothing("{", "}"), 1))
         if edges:
-            moves.append((1, where.opened, 4))
-        moves += [(4 + 2 * source, nodes[m], 5 + 2 * to) for source, m, to in edges]
+            moves.append((0, where.open("{"), 2))
+        moves += [(2 + 2 * source, nodes[m], 3 + 2 * to) for source, m, to in edges]
         leaves = {source for source, _, _ in edges}
         for number in sorted({target for _, _, target in edges}):
             if number in leaves:
-                moves.append((5 + 2 * number, where.comma, 4 + 2 * number))
+                moves.append((3 + 2 * number, where.comma, 2 + 2 * number))
             if ends(order[number]):
-                moves.append((5 + 2 * number, where.closing, 2))
-        return Diagram(4 + 2 * len(order), tuple(moves), (3,))
+                moves.append((3 + 2 * number, where.close("}"), 1))
+        return Diagram(2 + 2 * len(order), tuple(moves), (1,))
 
     def _as_rules(self, members: list[Node], edges: list[tuple[int, int, int]]) -> list[Node]:
         """Return members that are used more than once as references to rules."""

@@ -22,14 +22,23 @@ from lmql_like.grammars.regex.nodes import (
 from lmql_like.grammars.utf8 import utf8_automaton
 
 __all__ = [
+    "ANY_SPACE",
     "ANY_STRING",
+    "NEW_LINE",
+    "punctuation",
     "spell_automaton",
     "spell_character",
+    "spell_name",
     "spell_other_texts",
     "spell_rest",
     "spell_text",
     "spell_texts",
 ]
+
+ANY_SPACE = "~"
+"""In `punctuation`: any white space, or none."""
+NEW_LINE = "^"
+"""In `punctuation`: a line's end, and any blanks behind it."""
 
 _PLAIN: Ranges = ((0x20, 0x21), (0x23, 0x5B), (0x5D, 0xD7FF), (0xE000, 0x10FFFF))
 _SHORT = {0x22: '"', 0x5C: "\\", 0x2F: "/", 8: "b", 12: "f", 10: "n", 13: "r", 9: "t"}
@@ -221,6 +230,46 @@ class _Builder:
 
     def finish(self, accepting: Iterable[int]) -> Finite:
         return Finite(self.n_states, self.columns, tuple(accepting))
+
+    def marks(self, source: int, text: str) -> int:
+        """Read marks of `punctuation` behind a state; return the state behind them."""
+        for mark in text:
+            if mark == NEW_LINE:
+                source = self._loop(self._byte(source, 0x0A), "\t ")
+            elif mark == ANY_SPACE:
+                source = self._loop(source, "\t\n\r ")
+            else:
+                source = self._byte(source, ord(mark))
+        return source
+
+    def _loop(self, source: int, chars: str) -> int:
+        codes, here = list(map(ord, chars)), [0] * len(chars)
+        self._extend((here, codes, codes, here), [source])
+        return source
+
+    def _byte(self, source: int, byte: int) -> int:
+        self._extend(([0], [byte], [byte], [1]), [source, self.n_states])
+        self.n_states += 1
+        return self.n_states - 1
+
+
+@lru_cache(maxsize=64)
+def punctuation(marks: str) -> Finite:
+    """Return the texts of some marks: characters, `ANY_SPACE`, or `NEW_LINE` and blanks."""
+    builder = _Builder(1)
+    return builder.finish((builder.marks(0, marks),))
+
+
+@lru_cache(maxsize=65536)
+def spell_name(text: str, colon: str) -> Finite:
+    """Return the spellings of a member's name, quoted, and of the marks behind it."""
+    builder = _Builder(1)
+    state = builder.marks(0, '"')
+    for char in text:
+        target, builder.n_states = builder.n_states, builder.n_states + 1
+        builder.put(state, ((ord(char), ord(char)),), target)
+        state = target
+    return builder.finish((builder.marks(state, '"' + colon),))
 
 
 @lru_cache(maxsize=4096)
