@@ -9,7 +9,7 @@ whoever walks the nodes recursively is safe as well.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lmql_like.errors import did_you_mean
 from lmql_like.grammars.cfg.dialect import Dialect
@@ -202,6 +202,8 @@ class RuleParser(LexemeReader):
         self.at += 1
         stack.pop()
         node = group.node()
+        if isinstance(node, (Alternation, Concat)):
+            node = replace(node, span=Span(group.opened.start, self.at))
         if len(stack) % _LEVELS_PER_RULE == 0 and isinstance(node, (Alternation, Concat, Repeat)):
             name = f"{rule}({len(self.rules)}"  # no name that a grammar can spell
             self.rules[name] = node

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lmql_like.grammars.regex.nodes import Alternation, Concat, Node, Reference, Repeat
 from lmql_like.grammars.regex.spelling import covering
@@ -187,7 +187,11 @@ class _StatementReader:
             inner = self._alternation()
             close = self.take()
             span = lexeme.span.to(close.span)
-            return inner if lexeme.text == "(" else Repeat(inner, 0, 1, span=span)
+            if lexeme.text == "[":
+                return Repeat(inner, 0, 1, span=span)
+            if isinstance(inner, (Alternation, Concat)):
+                return replace(inner, span=span)
+            return inner
         if lexeme.kind == "string" and self.next.text == "..":
             self.take()
             high = self.take()
