@@ -191,6 +191,7 @@ CODES: dict[str, str] = {
     "R205": "the program fills holes without end and writes nothing",
     "R206": "a value can be spelled in too many ways",
     "R207": "a function of queries is called outside a run",
+    "R208": "a decoder returned no result",
     # M1: loading a model
     "M101": "the model does not exist",
     "M102": "the model's folder has no usable configuration",

@@ -10,7 +10,7 @@ from functools import partial
 from itertools import count
 from typing import Any, cast
 
-from lmql_like.errors import LmqlLikeError
+from lmql_like.errors import LmqlLikeError, RunError
 from lmql_like.language.decoders import DecoderClause
 from lmql_like.language.program import Program
 from lmql_like.runtime.engine import Engine, Group
@@ -160,6 +160,7 @@ class Run:
     ) -> None:
         self._model = model
         self._decoder = decoder
+        self._raises = raises
         self._masks = MaskTable(model.vocabulary)
         seed = secrets.randbits(63) if seed is None else seed
         stepper = Stepper(interpreter, model, self._masks, max_len=decoder.max_len, source=source)
@@ -242,6 +243,15 @@ class Run:
             elif not failed:
                 failed = True
                 results.append(self._failure(group.input_index, group.error))
+        if not results:
+            error = RunError(
+                "R208",
+                f"{self._decoder} returned no result",
+                help="keep what `finish` is given, truncated hypotheses and dead ends too",
+            )
+            if self._raises:
+                raise error
+            results.append(self._failure(groups[0].input_index, error))
         return results
 
     def _fits(self, name: str, value: Any) -> bool:

@@ -159,7 +159,7 @@ class Decoders(Reference):
         while going:
             active = self.scored_all(going, finished)
             n_expanded += len(active)
-            tails = []
+            tails, unlikely = [], []
             for path in active:
                 moves = sorted(self.moves(path), key=lambda move: -move[1])[:continuations]
                 for _, logprob, child in moves:
@@ -167,6 +167,10 @@ class Decoders(Reference):
                         (tails if child.unscored else finished).append(child)
                     elif math.exp(logprob) >= gamma:
                         heap.append(replace(child, note=rounds))
+                    else:
+                        unlikely.append(replace(child, note=rounds))
+            if not heap and not any(p.status == "complete" for p in finished + tails):
+                heap = unlikely
             heap = sorted(heap, key=urgency)[:max_heap_size]
             rounds += 1
             if n_expanded >= budget and any(p.status == "complete" for p in finished + tails):

@@ -7,8 +7,8 @@ hypotheses, whatever their length, wait on one heap. In each round
   number of rounds since the hypothesis was made;
 * each is tried with its `top_k_continuations` likeliest choices;
 * what has completed the program is a result; of the others those whose choice had a
-  probability below `gamma` are dropped, and the rest wait on the heap, of which the best
-  `max_heap_size` are kept.
+  probability below `gamma` are dropped, unless nothing else is left, and the rest wait on
+  the heap, of which the best `max_heap_size` are kept.
 
 The search ends when `budget` hypotheses have left the heap and there is a result, or
 when the heap is empty. A score is `logprob / length ** length_penalty`, of what the model
@@ -66,6 +66,7 @@ class BestK(Strategy):
         """Try the choices of those that left the heap; the next ones leave it."""
         tails: list[Placed] = []
         grown: list[Hypothesis] = []
+        unlikely: list[Hypothesis] = []
         self._n_expanded += len(offers)
         for parent, offer in enumerate(offers):
             for choice in offer.choices(parent)[: self._rules.top_k_continuations]:
@@ -74,11 +75,14 @@ class BestK(Strategy):
                     self.finish(child)
                 elif child.status is not None:
                     tails.append((parent, child))
-                elif np.exp(choice.logprob) >= self._rules.gamma:
-                    grown.append(child)
+                else:
+                    is_likely = np.exp(choice.logprob) >= self._rules.gamma
+                    (grown if is_likely else unlikely).append(child)
+        has_result = bool(self._shelf.complete) or any(h.status == "complete" for _, h in tails)
+        if not self._heap and not grown and not has_result:
+            grown = unlikely
         heap = sorted([*self._heap, *grown], key=self._urgency)[: self._rules.max_heap_size]
         self._round += 1
-        has_result = bool(self._shelf.complete) or any(h.status == "complete" for _, h in tails)
         if self._n_expanded >= self._rules.budget and has_result:
             return tails
         heap.sort(key=self._urgency)  # a round older

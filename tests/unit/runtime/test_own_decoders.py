@@ -112,3 +112,20 @@ def test_every_parameter_needs_a_default():
         @decoder
         def worse(n=1):
             return n
+
+
+def test_a_decoder_without_results_is_told():
+    class Nothing(Patches):
+        def results(self):
+            return []
+
+    @decoder
+    def nothing(_context):
+        return Nothing()
+
+    model = ToyModel(VOCABULARY)
+    with pytest.raises(RunError) as caught:
+        run_script(script, model=model, decoder="nothing")
+    assert caught.value.code == "R208"
+    results = run_script(script, [{}, {}], model=model, decoder="nothing")
+    assert [result.status for result in results] == ["error", "error"]
