@@ -46,7 +46,7 @@ class Group:
         search: its strategy, which also keeps what has finished.
         start: returns the hypothesis at the first choice.
         error: what failed in the query's own code.
-        active: the hypotheses that go on.
+        active: the hypotheses that go on, or may later.
         is_over: the search has ended, or failed.
     """
 
@@ -120,6 +120,7 @@ class Engine:
             for group, rows in _by_group(self._owners):
                 moved = self._step(group, rows, offers)
                 group.active = [hypothesis for _, hypothesis in moved]
+                group.active += group.search.kept_back()
                 group.is_over = not moved
                 for row, hypothesis in moved:
                     if row is None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference.decoders import Decoders
 from reference.random_scripts import VOCABULARY, assert_same, languages, scripts
-from reference.script import Phrased, ask, end, run_script, with_formulas
+from reference.script import Phrased, ask, end, run_script, start_script, with_formulas
 
 from lmql_like.runtime.toy_model import ToyModel
 
@@ -164,3 +164,25 @@ def test_a_wide_grid_finds_the_best_of_everything(script, model):
     if len(paths) > 300:
         return
     assert_same(run_script(with_formulas(script), model=model, decoder="grid(n=300)"), paths)
+
+
+@pytest.mark.parametrize(
+    "decoder",
+    [
+        "beam(n=3)",
+        "beam(n=4, groups=2)",
+        "beam_sample(n=3)",
+        "best_k(k=2, max_heap_size=4)",
+        "var(b=3, n=2)",
+        "var(subdecoder='beam')",
+        "beam_var(n=2)",
+        "grid(n=2)",
+    ],
+)
+@settings(max_examples=20, deadline=None)
+@given(scripts(), models)
+def test_what_is_streamed_is_never_taken_back(decoder, script, model):
+    run = start_script(with_formulas(script), model=model, decoder=decoder)
+    events = list(run.events())
+    assert {event.lane for event in events} <= {0}
+    assert "".join(event.text for event in events) == run.results()[0].text

@@ -97,6 +97,10 @@ class BestK(Strategy):
         """Return all results: complete ones first, best first."""
         return self._shelf.results()
 
+    def kept_back(self) -> Sequence[Hypothesis]:
+        """Return the heap."""
+        return self._heap
+
     def _urgency(self, hypothesis: Hypothesis) -> float:
         """Return the negative of the score less what the age takes off."""
         age = float(self._round - hypothesis.note)

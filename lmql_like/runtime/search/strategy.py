@@ -117,6 +117,10 @@ class Strategy(Protocol):
         """Return the finished hypotheses worth returning, best first."""
         ...
 
+    def kept_back(self) -> Sequence[Hypothesis]:
+        """Return the unfinished hypotheses that may still go on, but do not now."""
+        return ()
+
 
 def best_first(hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
     """Sort: complete ones first, then truncated ones, then dead ends; each by logprob."""

@@ -47,8 +47,7 @@ class VarRules:
 class Var(Strategy):
     """Rounds of searches, one for each hypothesis and hole.
 
-    A hypothesis's note is the number of its search in the round, its lane that of its
-    sample.
+    A hypothesis's note is the number of its search in the round and, of a sample, its own.
 
     Args:
         rules: parameters.
@@ -81,10 +80,10 @@ class Var(Strategy):
             own = [
                 (parent, offer)
                 for parent, offer in enumerate(offers)
-                if offer.hypothesis.note in (None, number)
+                if offer.hypothesis.note is None or offer.hypothesis.note[0] == number
             ]
-            for parent, child in search.step(own, take):
-                placed = (parent, child.but(note=number))
+            for parent, lane, child in search.step(own, take):
+                placed = (parent, child.but(note=(number, lane)))
                 if child.is_settled:
                     self.finish(child)
                 elif child.status is not None:
@@ -105,6 +104,11 @@ class Var(Strategy):
         """Return all results: complete ones first, best first."""
         return self._shelf.results()
 
+    def kept_back(self) -> Sequence[Hypothesis]:
+        """Return the values that wait for the end of their round."""
+        own = [value for _, value in self._values]
+        return [*own, *(value for search in self._searches for value in search.kept_back())]
+
     def _next_round(self) -> list[Placed]:
         """Return the best values, each with a search for its next hole."""
         distinct: dict[tuple[int, ...], Placed] = {}
@@ -114,7 +118,7 @@ class Var(Strategy):
         self._values = []
         self._round += 1
         best = [
-            (parent, value.but(note=number, lane=0))
+            (parent, value.but(note=(number, 0)))
             for number, (parent, value) in enumerate(ranked[: self._rules.n])
         ]
         self._searches = [self._search(number, value) for number, (_, value) in enumerate(best)]
@@ -129,6 +133,9 @@ class Var(Strategy):
         return _HoleSamples(start, rules.b, rules.temperature, seeds)
 
 
+_Laned = tuple[int | None, int, Hypothesis]  # as `Placed`, with the number of the sample
+
+
 class _HoleSearch:
     """A search for the values of the hole that a hypothesis is at."""
 
@@ -139,9 +146,13 @@ class _HoleSearch:
         """Tell whether a hypothesis has filled the hole."""
         return len(hypothesis.spans) > len(self._start.spans)
 
-    def step(self, offers: Sequence[tuple[int, Offer]], take: Take) -> list[Placed]:
+    def step(self, offers: Sequence[tuple[int, Offer]], take: Take) -> list[_Laned]:
         """Return what goes on: in the hole, behind it, or finished."""
         raise NotImplementedError
+
+    def kept_back(self) -> Sequence[Hypothesis]:
+        """Return values that were not handed on yet."""
+        return ()
 
 
 class _HoleSamples(_HoleSearch):
@@ -156,17 +167,17 @@ class _HoleSamples(_HoleSearch):
         ]
         self._is_forked = False
 
-    def step(self, offers: Sequence[tuple[int, Offer]], take: Take) -> list[Placed]:
+    def step(self, offers: Sequence[tuple[int, Offer]], take: Take) -> list[_Laned]:
         """Draw one choice for each sample that is still in the hole."""
-        placed: list[Placed] = []
+        placed: list[_Laned] = []
         for parent, offer in offers:
             if self.has_left(offer.hypothesis):
-                placed.append((parent, offer.hypothesis))
+                placed.append((parent, offer.hypothesis.note[1], offer.hypothesis))
                 continue
-            lanes = [offer.hypothesis.lane] if self._is_forked else range(len(self._draws))
+            lanes = [offer.hypothesis.note[1]] if self._is_forked else range(len(self._draws))
             for lane in lanes:
                 child = take(self._drawn(parent, offer, self._draws[lane]))
-                placed.append((parent, child.but(lane=lane)))
+                placed.append((parent, lane, child))
         self._is_forked = True
         return placed
 
@@ -187,7 +198,11 @@ class _HoleBeam(_HoleSearch):
         self._max_len = max_len
         self._values: list[Placed] = []
 
-    def step(self, offers: Sequence[tuple[int, Offer]], take: Take) -> list[Placed]:
+    def kept_back(self) -> Sequence[Hypothesis]:
+        """Return the best values so far."""
+        return [value for _, value in self._values]
+
+    def step(self, offers: Sequence[tuple[int, Offer]], take: Take) -> list[_Laned]:
         """Advance the beam; return its hypotheses, or its values when it has ended."""
         self._values = [(None, value) for _, value in self._values]
         inside = [item for item in offers if not self.has_left(item[1].hypothesis)]
@@ -211,7 +226,8 @@ class _HoleBeam(_HoleSearch):
         self._values.sort(key=lambda placed: -self._score(placed[1]))
         del self._values[self._b :]
         going = [placed for placed in going if self._may_win(placed[1])]
-        return [*finished, *(going or self._handed_over())]
+        placed = [*finished, *(going or self._handed_over())]
+        return [(parent, 0, child) for parent, child in placed]
 
     def _handed_over(self) -> list[Placed]:
         values, self._values = self._values, []

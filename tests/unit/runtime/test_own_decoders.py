@@ -42,6 +42,9 @@ class Patches(Strategy):
     def finish(self, hypothesis):
         self.done.append(hypothesis)
 
+    def kept_back(self):
+        return self.kept
+
     def results(self):
         return sorted(self.done, key=lambda hypothesis: -hypothesis.logprob)
 
