@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import json
 import sys
 from pathlib import Path
@@ -145,19 +146,18 @@ def trace(
 
 
 @click.command()
-@click.option("--model", metavar="PATH_OR_NAME", help="A folder or hub name; default: embedded.")
-@click.option("--decoder", metavar="CALL", help='Such as "beam(n=4)"; default: argmax.')
-@click.option("--seed", type=int, help="Makes sampling repeatable.")
+@model_options
 @reports_errors
-def repl(model: str | None, decoder: str | None, seed: int | None) -> None:
+def repl(decoder: str | None, seed: int | None, model: str | None, **options: Any) -> None:
     """Write a program piece by piece and see what it says.
 
     Every input goes on behind the ones before it. `:help` lists the commands.
     """
     check_decoder(decoder)
     announce_compiling()
-    from lmql_like.dsl import default_model
     from lmql_like.repl.app import converse
     from lmql_like.repl.session import Session
+    from lmql_like.runtime.transformers_model import load_model
 
-    converse(Session(default_model, model=model, decoder=decoder, seed=seed))
+    load = functools.lru_cache(maxsize=4)(lambda name: load_model(name, **options))
+    converse(Session(load, model=model, decoder=decoder, seed=seed))

@@ -30,17 +30,17 @@ __all__ = ["find_idle_conditions", "find_open_holes"]
 _MOST_STATES = 2000
 
 
-def find_open_holes(program: Program) -> Iterator[Finding]:
+def find_open_holes(program: Program, *, is_nested: bool = False) -> Iterator[Finding]:
     """Yield Q604 for holes in the midst of a program that only the model may end.
 
     Literal text behind a hole in its prompt string ends it too, so those are left out, and
-    so is what ends the program.
+    so is what ends the program, unless it is a query inside another one.
     """
     for at, step in enumerate(program.instructions):
         if not isinstance(step, Ask) or step.hole.follow:
             continue
         hole = step.hole
-        if _goes_on(program, at) and _is_open(hole):
+        if (is_nested or _goes_on(program, at)) and _is_open(hole):
             yield Finding(
                 "Q604",
                 f"the hole '{hole.name}' ends only where the model ends its text",

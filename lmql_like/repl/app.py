@@ -34,6 +34,8 @@ from lmql_like.runtime.results import Result
 __all__ = ["converse"]
 
 _PROMPT, _MORE = "lmql> ", "  ... "
+_PICTURES = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n"}
+_PICTURES |= {0x7F: 0x2421} | dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
 _REASONS = {
     "truncated": "the limit on tokens was reached (max_len)",
     "dead-end": "no text can satisfy the conditions of the next hole",
@@ -43,7 +45,7 @@ _REASONS = {
 def converse(session: Session) -> None:
     """Read inputs and run them until the user leaves."""
     desk = Desk(session)
-    prompt = _make_prompt(session)
+    prompt = _make_prompt(desk)
     click.secho(f"lmql-like, decoder {session.decoder}; :help lists the commands", dim=True)
     while not desk.is_over:
         try:
@@ -79,15 +81,15 @@ def _run(desk: Desk, attempt: Attempt) -> None:
     with _stop_asked() as is_asked:
         for events in attempt.events():
             for event in events:
-                click.echo(
-                    click.style(event.text, fg="cyan") if event.hole else event.text, nl=False
-                )
+                click.secho(_visible(event.text), fg="cyan" if event.hole else None, nl=False)
                 shown += event.text
             if is_asked():
                 _end_line(shown)
                 click.secho("-- stopped; the session is as it was before this input", fg="red")
                 return
-        turn = desk.session.keep(attempt)
+        turn = attempt.session.keep(attempt)
+    if turn.complete.status == "complete":
+        desk.session = attempt.session
     if turn is desk.session.last_asked:
         desk.place = ""
     _show_end(turn, shown, attempt.shown)
@@ -99,7 +101,7 @@ def _show_end(turn: Turn, shown: str, start: int) -> None:
     rest = best.text[start:]
     if rest != shown:
         _end_line(shown)
-        click.echo(rest, nl=False)
+        click.echo(_visible(rest), nl=False)
         shown = rest
     _end_line(shown)
     if len(turn.results) > 1:
@@ -120,10 +122,15 @@ def _show_others(results: tuple[Result, ...], start: int) -> None:
     for number, result in enumerate(results[1:], start=2):
         text = result.text[start:].strip("\n")
         status = "" if result.status == "complete" else f", {result.status}"
-        click.echo(text)
+        click.echo(_visible(text))
         click.secho(
             f"-- {number} of {len(results)}, log p {result.logprob:.3f}{status}", fg="yellow"
         )
+
+
+def _visible(text: str) -> str:
+    """Return a text that cannot command the terminal: control characters as pictures."""
+    return text.translate(_PICTURES)
 
 
 def _end_line(shown: str) -> None:
@@ -155,7 +162,7 @@ def _stop_asked() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _make_prompt(session: Session) -> PromptSession[str]:
+def _make_prompt(desk: Desk) -> PromptSession[str]:
     commands = {name: (c.meaning, c.argument) for name, c in COMMANDS.items()}
     return PromptSession(
         history=_history(),
@@ -163,7 +170,7 @@ def _make_prompt(session: Session) -> PromptSession[str]:
         prompt_continuation=_MORE,
         lexer=Highlighter(),
         style=Style.from_dict(STYLES),
-        completer=QueryCompleter(commands, lambda: session.names, lambda: session.holes),
+        completer=QueryCompleter(commands, lambda: desk.session.names, lambda: desk.session.holes),
         complete_while_typing=False,
         auto_suggest=AutoSuggestFromHistory(),
         key_bindings=_keys(),

@@ -31,7 +31,8 @@ def is_complete(text: str) -> bool:
     """Tell whether an input is whole, so that Enter runs it.
 
     An input of one line is, unless a bracket, a string of several lines or a clause is
-    open, or it begins a block. One of several lines is when its last line is empty.
+    open, or it begins a block or a decorated function. One of several lines is when its
+    last line is empty.
     """
     if text.startswith(":") or not text.strip():
         return True
@@ -48,6 +49,8 @@ def is_complete(text: str) -> bool:
     if len(lines) > 1:
         return not lines[-1].strip()
     last = lexemes[-1]
+    if lexemes[0].is_operator("@"):
+        return False
     return not last.is_word(*_JOINING_WORDS) and not (
         last.kind is Kind.OPERATOR and not last.is_operator(")", "]", "}", ";", "...")
     )

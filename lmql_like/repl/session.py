@@ -57,16 +57,20 @@ class Turn:
 
 
 class Attempt:
-    """An input that is being run; iterate over `events`, then ask the session to keep it.
+    """An input that is being run; iterate over `events`, then ask its session to keep it.
 
     Args:
+        session: what it is an input of.
         piece: the input.
         program: what is run.
         run: the run, not begun.
         shown: how many characters of the text stand there already.
     """
 
-    def __init__(self, piece: Piece, program: Program, run: runs.Run, shown: int) -> None:
+    def __init__(
+        self, session: Session, piece: Piece, program: Program, run: runs.Run, shown: int
+    ) -> None:
+        self.session = session
         self.piece = piece
         self.program = program
         self.run = run
@@ -216,22 +220,24 @@ class Session:
     def load(self, source: Source, arguments: Mapping[str, str]) -> Attempt:
         """Return the run of a file as the first input of a session of its own.
 
-        The file's decoder and model become the session's; what was there is dropped.
+        That session has this one's settings, the file's decoder and model before them. This
+        session stays as it is.
 
         Raises:
             QueryError: the file is wrong, or its arguments are (Q401, Q402, Q403, Q506).
+            ModelError: its model cannot be loaded.
         """
         program = compile_query(source.text, name=source.name)
         values = _values(program, arguments)
         piece = read_piece(with_arguments(source, values), ())
-        query = piece.query
-        clause = query.decoder
-        spec = make_decoder(clause.name, **clause.arguments) if clause else None
-        if query.model is not None:
-            self.use_model(query.model.name)
-        self.reset()
-        self._spec = spec or self._spec
-        return self._begin(piece)
+        clause, model = piece.query.decoder, piece.query.model
+        fresh = Session(
+            self._load,
+            model=model.name if model else self.model_name,
+            decoder=str(make_decoder(clause.name, **clause.arguments) if clause else self._spec),
+            seed=self.seed,
+        )
+        return fresh._begin(piece)
 
     def _begin(self, piece: Piece) -> Attempt:
         self._check_fit(piece)
@@ -255,7 +261,7 @@ class Session:
             trace=True,
             after=self._ready(),
         )
-        return Attempt(piece, program, run, len(self.text))
+        return Attempt(self, piece, program, run, len(self.text))
 
     def _check_fit(self, piece: Piece) -> None:
         if self.turns and self.turns[-1].has_returned:

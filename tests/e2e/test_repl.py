@@ -158,6 +158,23 @@ def test_blocks_are_indented_and_run_behind_an_empty_line(toy):
     assert "=> 'i'" in toy.enter("[n for n in dir() if n == 'i'][0]")
 
 
+def test_what_a_program_writes_cannot_command_the_terminal(toy):
+    assert "a\u241b[31mb" in toy.enter('"a{chr(27)}[[31mb"')
+
+
+def test_a_file_is_loaded_in_place_of_the_session(toy, tmp_path):
+    (tmp_path / "good.lmql").write_text('"{a}: [X]" where X == "b"\n')
+    (tmp_path / "bad.lmql").write_text('"text"\n1 / 0\n')
+    toy.enter('"before"')
+    assert "error[R101]" in toy.enter(":load bad.lmql")
+    assert "error[Q401]" in toy.enter(":load good.lmql")
+    assert "and on" in toy.enter('"and on"')
+    assert "\nx y: b\n" in toy.enter(":load good.lmql a='x y'")
+    toy.enter(":save out.lmql")
+    assert (tmp_path / "out.lmql").read_text().endswith('a = \'x y\'\n"{a}: [X]" where X == "b"\n')
+    assert "=> 'b'" in toy.enter("X")
+
+
 def test_what_is_typed_is_coloured(toy):
     toy.type('"a [X]" where len(X) < 3 and')
     toy.wait_for("< 3 and")

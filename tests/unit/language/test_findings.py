@@ -10,6 +10,9 @@ from lmql_like.language.findings import check_query
 ROOT = Path(__file__).parents[3]
 
 
+THINK = "@query\ndef f(n):\n"
+
+
 def found(text):
     """Return code and characters of each finding."""
     return [(f.code, text[f.span.start : f.span.end]) for f in check_query(text)[1]]
@@ -90,6 +93,13 @@ def found(text):
         ("_a: str\n'b'", []),
         ("a: str\n'[X].' where X in a", []),
         ("a: str\nif a:\n    'b'", []),
+        # queries inside a query
+        (f'{THINK}    "a[X]"\n    return X\n"[Y: f(1)]."', [("Q604", "[X]")]),
+        (f'{THINK}    "a[X]."\n    return X\n"[Y: f(1)]."', []),
+        (f'{THINK}    "a[n]."\n    return n\n"[Y: f(1)]."', [("Q603", "n")]),
+        (f'{THINK}    return n\n    "a"\n"[Y: f(1)]."', [("Q605", '"a"')]),
+        (f'{THINK}    "a[X]."\n    return X\n"[Y: f(1)]"\n"b"', []),
+        (f'x = 1\nfor i in range(2):\n    "[Z]."\n{THINK}    "{{Z}}"\n"[Y: f(1)]."', []),
     ],
 )
 def test_findings(text, expected):

@@ -42,6 +42,8 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.lmql"))
         ("a)", True),
         ("# note", True),
         ("x = 1;", True),
+        ("@query", False),
+        ("@query\ndef f():\n    'a'\n", True),
     ],
 )
 def test_enter_runs_what_is_whole(text, whole):

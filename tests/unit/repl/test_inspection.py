@@ -188,5 +188,6 @@ def test_load_begins_anew(tmp_path):
     file.write_text('"{a}: [X]" where X == "b"')
     desk = Desk(session_after('"before"'))
     attempt = perform(desk, f":load '{file}' a='x y'")
-    desk.session.keep(attempt)
-    assert desk.session.text == "x y: b"
+    attempt.session.keep(attempt)
+    assert attempt.session.text == "x y: b"
+    assert desk.session.text == "before"

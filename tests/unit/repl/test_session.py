@@ -160,6 +160,15 @@ def test_clauses_for_the_whole_program():
     assert code_of(session, '"[Q]"\nfrom "gpt2"') == "Q502"
 
 
+def test_queries_of_one_input_are_called_by_the_next():
+    session = Session(load)
+    enter(session, '@query\ndef f(n):\n    "{n}? [T]" where len(T) == n\n    return T')
+    enter(session, '"a [X: f(2)], "', '"b [Y: f(1)]"')
+    assert session.text == f"a {session.names['X']}, b {session.names['Y']}"
+    [result] = run_program(compile_query(session.program_text()), model=load(None))
+    assert result.text == session.text
+
+
 def test_another_model_reads_the_prompt_anew():
     session = Session(load)
     enter(session, '"abc: [X]" where X == "a b"', '" yes"')
@@ -195,6 +204,12 @@ def test_several_results_go_on_with_the_best():
     assert session.text == turn.results[0].text
 
 
+def loaded(session, source, arguments):
+    attempt = session.load(source, arguments)
+    attempt.session.keep(attempt)
+    return attempt.session
+
+
 FILE = """\
 # A head
 word: str
@@ -216,7 +231,7 @@ where
 def test_a_file_is_loaded_with_its_arguments_and_settings():
     session = Session(load, seed=3)
     enter(session, '"before"')
-    session.keep(session.load(Source(FILE, "file.lmql"), {"word": "it's", "n": "3"}))
+    session = loaded(session, Source(FILE, "file.lmql"), {"word": "it's", "n": "3"})
     assert session.text.startswith("it's:")
     assert session.text.endswith("\n  as it is")
     assert len(session.text) == len("it's:" + "abc" + "\n  as it is")
@@ -250,12 +265,13 @@ def test_a_file_that_cannot_be_loaded_leaves_the_session_alone(text, arguments, 
 
 def test_names_without_a_declaration_are_assigned_above_the_file():
     session = Session(load)
-    session.keep(session.load(Source('"{a} {b}"', "f.lmql"), {"a": "1", "b": "x"}))
+    session = loaded(session, Source('"{a} {b}"', "f.lmql"), {"a": "1", "b": "x"})
     assert session.program_text() == "a = '1'\nb = 'x'\n\"{a} {b}\"\n"
     attempt = session.load(Source('"{a}"\n1 / 0', "f.lmql"), {"a": "1"})
     with pytest.raises(RunError) as caught:
-        session.keep(attempt)
+        attempt.session.keep(attempt)
     assert caught.value.position == (2, 1)
+    assert session.text == "1 x"
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.lmql")), ids=lambda p: p.name)
@@ -268,6 +284,7 @@ def test_the_examples_can_be_loaded_gone_on_with_and_saved(path):
     attempt = session.load(source, given)
     saved_alone = compile_query(attempt.piece.source.text, name=source.name)
     assert all(not parameter.is_required for parameter in saved_alone.parameters)
+    session = attempt.session
     if session.keep(attempt).complete.status == "complete":
         enter(session, '" and on"')
         compile_query(session.program_text(), name=source.name)
