@@ -31,6 +31,7 @@ __all__ = [
     "FileStore",
     "HostStore",
     "Weights",
+    "check_budget",
     "save_experts",
 ]
 
@@ -167,14 +168,8 @@ class ExpertBuffer:
         self._store = store
         self._device = device
         self._sizes = [store.size(layer) for layer in range(n_layers)]
+        check_budget(self._sizes, budget)
         spare = max(self._sizes)  # always free for the expert that is being used
-        if budget < spare:
-            raise ModelError(
-                "M116",
-                f"an expert takes {spare:,} bytes, the budget is {budget:,}",
-                help="raise --expert-budget; all experts take "
-                f"{sum(self._sizes):,} bytes times their number in a layer",
-            )
         self._most_staged = min(n_staged * spare, budget // 4, budget - spare)
         self._most_kept = budget - spare - self._most_staged
         self._kept: dict[Key, Weights] = {}
@@ -301,6 +296,25 @@ class ExpertBuffer:
             del self._kept[victim]
             self._kept_bytes -= self._sizes[victim[0]]
         return True
+
+
+def check_budget(sizes: Sequence[int], budget: int) -> None:
+    """Refuse a budget that does not hold one expert.
+
+    Args:
+        sizes: bytes of an expert of each layer.
+        budget: bytes for experts.
+
+    Raises:
+        ModelError: M116.
+    """
+    largest = max(sizes)
+    if budget < largest:
+        raise ModelError(
+            "M116",
+            f"an expert takes {largest:,} bytes, the budget is {budget:,}",
+            help=f"raise --expert-budget; one expert of each layer takes {sum(sizes):,} bytes",
+        )
 
 
 def save_experts(layers: Sequence[Weights], path: Path) -> None:

@@ -18,6 +18,7 @@ from lmql_like.runtime.transformers_expert_buffer import (
     FileStore,
     HostStore,
     Weights,
+    check_budget,
     save_experts,
 )
 from lmql_like.runtime.transformers_experts import (
@@ -108,6 +109,8 @@ def set_up_experts(
         layers = expert_layers(model)
         if options.budget is not None and layers:
             weights = [expert_weights(layer.experts) for layer in layers]
+            host = HostStore(weights)
+            check_budget([host.size(layer.number) for layer in layers], options.budget)
             store = _store(weights, device, file)
             reporter.buffer = ExpertBuffer(
                 store,
@@ -139,9 +142,16 @@ def _store(weights: Sequence[Weights], device: torch.device, file: Path | None) 
     return FileStore(file)
 
 
-def expert_file(folder: Path, dtype: Any) -> Path:
-    """Return where the experts of a model's folder are kept: in the user's cache."""
-    files = sorted(folder.glob("*.safetensors"))
-    about = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files]
-    digest = hashlib.sha256(repr((str(folder.resolve()), about, str(dtype))).encode()).hexdigest()
+def expert_file(source: Path, model: Any) -> Path:
+    """Return where the experts of a model are kept: in the user's cache.
+
+    Args:
+        source: its folder, or its name on the hub.
+        model: tells the version of what came from the hub.
+    """
+    about = [str(source), str(model.dtype), str(getattr(model.config, "_commit_hash", None))]
+    for file in sorted(source.glob("*.safetensors")) if source.is_dir() else ():
+        state = file.stat()
+        about += [str(file.resolve()), str(state.st_size), str(state.st_mtime_ns)]
+    digest = hashlib.sha256("\n".join(about).encode()).hexdigest()
     return platformdirs.user_cache_path("lmql-like") / "experts" / f"{digest[:24]}.safetensors"

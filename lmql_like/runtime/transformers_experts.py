@@ -23,7 +23,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS
+from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS, grouped_mm_experts_forward
 
 from lmql_like.errors import ModelError
 from lmql_like.runtime.transformers_expert_buffer import ExpertBuffer, Weights
@@ -175,7 +175,10 @@ def run_experts(
     Returns:
         [tokens, size].
     """
-    runner: _Runner = getattr(module, _RUNNER)
+    runner: _Runner | None = getattr(module, _RUNNER, None)
+    if runner is None:  # a model that was built from the configuration of one of ours
+        usual: torch.Tensor = grouped_mm_experts_forward(module, hidden, top_k_index, top_k_weights)
+        return usual
     n_tokens, k = top_k_index.shape
     flat_weights, flat = top_k_weights.reshape(-1), top_k_index.reshape(-1)
     is_used = flat < int(module.num_experts)  # type: ignore[arg-type]

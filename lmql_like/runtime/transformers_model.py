@@ -72,9 +72,16 @@ def load_model(
     wanted = ExpertOptions(expert_budget, adaptive_gate, routing, prefetch)
     reporters: list[ExpertReporter] = []
 
-    def prepare(model: Any, place: str, folder: Path) -> None:
-        file = expert_file(folder, model.dtype) if folder.is_dir() else None
+    def prepare(model: Any, place: str, source: Path) -> None:
+        file = expert_file(source, model)
         reporters.append(set_up_experts(model, wanted, device=torch.device(place), file=file))
+
+    if expert_budget is not None and device_map is not None:
+        raise ModelError(
+            "M117",
+            "a model that is spread over devices cannot have a budget for its experts",
+            help="leave --device-map away: the budget makes room",
+        )
 
     name, model, tokenizer = read_model(
         name_or_path,

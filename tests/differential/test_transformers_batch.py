@@ -5,6 +5,7 @@ from reference.script import ask, end, run_script
 from reference.tiny_models import tiny_model, tiny_tokenizer
 
 from lmql_like.grammars.formulas import matches, one_of, token_count
+from lmql_like.runtime.transformers_forward import StateMaker
 from lmql_like.runtime.transformers_model import TransformersModel
 
 INPUTS = [{"x": "a"}, {"x": "hello hello"}, {"x": ""}, {"x": "abcd, " * 9}, {"x": "the end"}]
@@ -22,9 +23,16 @@ def script(values, arguments):
     return end("!")
 
 
-@pytest.fixture(scope="module", params=["llama", "gpt2", "mistral", "qwen3_moe", "mamba2"])
+KINDS = ["llama", "gpt2", "mistral", "qwen3_moe", "mamba2", "qwen3_next", "recurrent_gemma"]
+
+
+@pytest.fixture(scope="module", params=[*KINDS, "llama, all shared"])
 def model(request):
-    return TransformersModel(tiny_model(request.param), tiny_tokenizer())
+    kind, _, shares = request.param.partition(",")
+    model = TransformersModel(tiny_model(kind), tiny_tokenizer())
+    if shares:
+        model._states = StateMaker(model._model, min_shared=2)
+    return model
 
 
 @pytest.mark.parametrize("decoder", DECODERS)

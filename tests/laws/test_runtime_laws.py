@@ -83,7 +83,9 @@ def test_rows_are_as_if_fresh(kind):
     assert model.cache_mode == KNOWN_MODES[kind]
     assert (model.note == "") == (model.cache_mode in PADDED)
     share_all(model)
-    assert_rows_are_as_if_fresh(model, n_steps=16, n_walks=2)
+    assert_rows_are_as_if_fresh(
+        model, n_steps=16, n_walks=max(2, settings.default.max_examples // 50)
+    )
 
 
 @pytest.mark.parametrize("kind", ["llama", "recurrent_gemma"])
@@ -148,6 +150,18 @@ def share_all(model):
 def test_rows_are_as_if_fresh_in_a_cache_of_their_own(kind):
     model = TransformersModel(tiny_model(kind), tiny_tokenizer(), cache_mode="cache")
     assert_rows_are_as_if_fresh(model, n_steps=20)
+
+
+@pytest.mark.parametrize("min_shared", [1, 30])
+def test_rows_are_as_if_fresh_in_passes_of_several_widths(min_shared):
+    """Rows that read much and rows that read little go through the model apart."""
+    model = make_model("mistral")
+    model._states = StateMaker(model._model, min_shared=min_shared)
+    compared = 0
+    for seed in range(2):
+        walk = random_walk(model, seed, 8, longest=100)
+        compared += assert_as_if_fresh(walk, lambda row: fresh_logits(model, row))
+    assert compared > 10
 
 
 def test_what_rows_share_is_stored_once():

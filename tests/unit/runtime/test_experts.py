@@ -19,7 +19,11 @@ from reference.tiny_models import (
 
 from lmql_like.errors import ModelError
 from lmql_like.grammars.formulas import matches
-from lmql_like.runtime import transformers_expert_setup, transformers_experts
+from lmql_like.runtime import (
+    transformers_doctor,
+    transformers_expert_setup,
+    transformers_experts,
+)
 from lmql_like.runtime.sizes import parse_size
 from lmql_like.runtime.transformers_expert_buffer import (
     ExpertBuffer,
@@ -173,6 +177,19 @@ def test_a_budget_below_an_expert_is_refused():
     with pytest.raises(ModelError, match="the budget is 100") as caught:
         set_up_experts(model, ExpertOptions(budget=100), device=CPU)
     assert caught.value.code == "M116"
+
+
+def test_a_model_that_is_spread_has_no_budget():
+    with pytest.raises(ModelError, match="spread") as caught:
+        load_model(expert_budget=2**20, device_map="auto")
+    assert caught.value.code == "M117"
+
+
+def test_a_mixture_of_an_unknown_kind_is_examined_though_its_experts_are_ours(monkeypatch):
+    monkeypatch.setattr(transformers_doctor, "KNOWN_MODES", {})
+    model = fresh("qwen3_moe")
+    set_up_experts(model, ExpertOptions(budget=budget_of(model, 2)), device=CPU)
+    assert transformers_doctor.choose_mode(model) == ("shared", "")
 
 
 @pytest.mark.parametrize("kind", ["llama", "jetmoe"])
