@@ -8,8 +8,10 @@ surrogate pair by itself spells no text and is refused.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import takewhile
 from typing import TypeAlias
 
 from lmql_like.grammars.automata.finite import FiniteAutomaton
@@ -47,6 +49,7 @@ _ASTRAL: Ranges = ((0x10000, 0x10FFFF),)
 
 # How the digits of an escape go: (bits, value of the first digit) or a text in between.
 _Steps: TypeAlias = "tuple[tuple[int, int] | str, ...]"
+_Columns: TypeAlias = "tuple[list[int], list[int], list[int], list[int]]"
 _FOUR_DIGITS: _Steps = ((4, 0),) * 4
 _PAIR: _Steps = ("D", (2, 8), (4, 0), (4, 0), "\\", "u", "D", (2, 12), (4, 0), (4, 0))
 _MOST_SPELLED = 20_000  # nodes of a trie; above, letters and digits have one spelling
@@ -63,7 +66,7 @@ class _Template:
     """
 
     def __init__(self) -> None:
-        self.edges: tuple[list[int], list[int], list[int], list[int]] = ([], [], [], [])
+        self.edges: _Columns = ([], [], [], [])
         self.n_states = 2
         self.shared: dict[int, Hashable] = {}
         self._known: dict[tuple[Ranges, _Steps], int] = {}
@@ -125,17 +128,9 @@ class _Template:
         if isinstance(step, str):
             self._edge_of_digit(state, step, step, self._node(ranges, rest))
             return
-        bits, offset = step
-        block = 1 << _bits(rest)
         by_target: dict[int, list[int]] = {}
-        for digit in range(1 << bits):
-            start = digit * block
-            inside = tuple(
-                (low - start, high - start)
-                for low, high in intersect(ranges, ((start, start + block - 1),))
-            )
-            if inside:
-                by_target.setdefault(self._node(inside, rest), []).append(digit + offset)
+        for digit, inside in _blocks(ranges, step[0], _bits(rest)):
+            by_target.setdefault(self._node(inside, rest), []).append(digit + step[1])
         for target, digits in by_target.items():
             for low, high in _runs(digits):
                 if low <= 9:
@@ -150,6 +145,30 @@ class _Template:
             self.edge(state, ord(low.lower()), ord(high.lower()), target)
 
 
+def _blocks(ranges: Ranges, bits: int, rest: int) -> Iterator[tuple[int, Ranges]]:
+    """Yield each first digit of the values in the ranges, and what follows it.
+
+    Args:
+        ranges: of values.
+        bits: of the first digit.
+        rest: bits behind it.
+    """
+    block, at = 1 << rest, 0
+    whole: Ranges = ((0, block - 1),)
+    for digit in range(1 << bits):
+        start, stop = digit * block, digit * block + block - 1
+        while at < len(ranges) and ranges[at][1] < start:
+            at += 1
+        if at == len(ranges):
+            return
+        if ranges[at][0] <= start and stop <= ranges[at][1]:
+            yield digit, whole
+        elif ranges[at][0] <= stop:
+            within = takewhile(lambda pair: pair[0] <= stop, ranges[at:])  # noqa: B023
+            yield digit, tuple((max(a, start) - start, min(b, stop) - start) for a, b in within)
+
+
+@lru_cache(maxsize=64)
 def _bits(steps: _Steps) -> int:
     return sum(step[0] for step in steps if not isinstance(step, str))
 
@@ -164,14 +183,44 @@ def _runs(values: Sequence[int]) -> Iterable[tuple[int, int]]:
     yield first, previous
 
 
+@dataclass(frozen=True)
+class _Pieces:
+    """A template cut in two: what is made anew each time, and what one target needs once.
+
+    States are numbered 0 and 1, then those made anew, then the shared ones.
+    """
+
+    n_fresh: int
+    fresh: _Columns
+    keys: tuple[Hashable, ...]
+    shared: _Columns
+
+
 @lru_cache(maxsize=4096)
-def _template(ranges: Ranges, escapes: bool = True) -> _Template:
+def _pieces(ranges: Ranges, escapes: bool = True) -> _Pieces:
     """Return the edges that spell one character of a set."""
     template = _Template()
     template.add_literal(intersect(ranges, _PLAIN))
     if escapes or intersect(ranges, _PLAIN) != ranges:
         template.add_escapes(ranges)
-    return template
+    fresh = [state for state in range(template.n_states) if state not in template.shared]
+    place = {state: number for number, state in enumerate((*fresh, *template.shared))}
+    sides: tuple[_Columns, _Columns] = (([], [], [], []), ([], [], [], []))
+    for a, low, high, b in zip(*template.edges, strict=True):
+        row = (place[a], low, high, place[b])
+        for column, value in zip(sides[a in template.shared], row, strict=True):
+            column.append(value)
+    return _Pieces(len(fresh) - 2, sides[0], tuple(template.shared.values()), sides[1])
+
+
+@lru_cache(maxsize=4096)
+def _character(char: str) -> _Pieces:
+    return _pieces(((ord(char), ord(char)),))
+
+
+@lru_cache(maxsize=4096)
+def _other_characters(chars: str) -> _Pieces:
+    return _pieces(complement(union([((ord(char), ord(char)),) for char in chars])))
 
 
 class _Builder:
@@ -179,49 +228,53 @@ class _Builder:
 
     def __init__(self, n_states: int) -> None:
         self.n_states = n_states
-        self.columns: tuple[list[int], list[int], list[int], list[int]] = ([], [], [], [])
+        self.columns: _Columns = ([], [], [], [])
         self._shared: dict[tuple[Hashable, int], int] = {}
+        self._sets: dict[tuple[tuple[Hashable, ...], int], list[int]] = {}
 
     def put(self, source: int, ranges: Ranges, target: int, *, escapes: bool = True) -> None:
-        template = _template(ranges, escapes)
-        if template.shared:
-            self._put_shared(template, source, target)
-            return
-        base = self.n_states - 2
-        self.n_states += template.n_states - 2
-        place = [source, target, *range(base + 2, self.n_states)]
-        self._extend(template.edges, place)
+        """Read a character of a set between two states."""
+        self._put(_pieces(ranges, escapes), source, target)
 
-    def _put_shared(self, template: _Template, source: int, target: int) -> None:
-        place = [source, target]
-        known = [False, False]
-        for local in range(2, template.n_states):
-            key = template.shared.get(local)
-            state = self._shared.get((key, target)) if key is not None else None
-            known.append(state is not None)
+    def put_character(self, source: int, char: str, target: int) -> None:
+        """Read one character between two states."""
+        self._put(_character(char), source, target)
+
+    def put_others(self, source: int, chars: str, target: int) -> None:
+        """Read any character but some between two states."""
+        self._put(_other_characters(chars), source, target)
+
+    def _put(self, pieces: _Pieces, source: int, target: int) -> None:
+        first = self.n_states
+        self.n_states += pieces.n_fresh
+        place = [source, target, *range(first, self.n_states)]
+        if pieces.keys:
+            known = self._sets.get((pieces.keys, target))
+            if known is None:
+                known = self._sets[pieces.keys, target] = self._share(pieces, target)
+            place += known
+        self._extend(pieces.fresh, place)
+
+    def _share(self, pieces: _Pieces, target: int) -> list[int]:
+        """Return the shared states that lead to a target; make those that are not there."""
+        ids: list[int] = []
+        made: list[int] = []
+        for key in pieces.keys:
+            state = self._shared.get((key, target))
             if state is None:
                 state, self.n_states = self.n_states, self.n_states + 1
-                if key is not None:
-                    self._shared[key, target] = state
-            place.append(state)
-        if not any(known):
-            self._extend(template.edges, place)
-            return
-        kept = [i for i, local in enumerate(template.edges[0]) if not known[local]]
-        a, b, c, d = template.edges
-        self._extend(
-            (
-                [a[i] for i in kept],
-                [b[i] for i in kept],
-                [c[i] for i in kept],
-                [d[i] for i in kept],
-            ),
-            place,
-        )
+                self._shared[key, target] = state
+                made.append(2 + pieces.n_fresh + len(ids))
+            ids.append(state)
+        place = [0, target, *([0] * pieces.n_fresh), *ids]
+        rows = zip(*pieces.shared, strict=True)
+        kept = [row for row in rows if row[0] in made]
+        if kept:
+            a, low, high, b = map(list, zip(*kept, strict=True))
+            self._extend((a, low, high, b), place)
+        return ids
 
-    def _extend(
-        self, edges: tuple[list[int], list[int], list[int], list[int]], place: list[int]
-    ) -> None:
+    def _extend(self, edges: _Columns, place: list[int]) -> None:
         sources, lows, highs, targets = self.columns
         sources.extend([place[local] for local in edges[0]])
         lows.extend(edges[1])
@@ -267,7 +320,7 @@ def spell_name(text: str, colon: str) -> Finite:
     state = builder.marks(0, '"')
     for char in text:
         target, builder.n_states = builder.n_states, builder.n_states + 1
-        builder.put(state, ((ord(char), ord(char)),), target)
+        builder.put_character(state, char, target)
         state = target
     return builder.finish((builder.marks(state, '"' + colon),))
 
@@ -293,7 +346,7 @@ def spell_text(text: str) -> Finite:
     """Return the spellings of a text, without the quotes."""
     builder = _Builder(len(text) + 1)
     for index, char in enumerate(text):
-        builder.put(index, ((ord(char), ord(char)),), index + 1)
+        builder.put_character(index, char, index + 1)
     return builder.finish((len(text),))
 
 
@@ -323,8 +376,8 @@ def spell_other_texts(texts: tuple[str, ...]) -> Finite:
     builder = _Builder(free + 1)
     for source, row in enumerate(children):
         for char, target in row.items():
-            builder.put(source, ((ord(char), ord(char)),), target)
-        builder.put(source, _all_but("".join(sorted(row))), free)
+            builder.put_character(source, char, target)
+        builder.put_others(source, "".join(sorted(row)), free)
     builder.put(free, ALL_CHARACTERS, free)
     refused = set(ends)
     return builder.finish(state for state in range(free + 1) if state not in refused)
@@ -344,11 +397,6 @@ def _trie(texts: Iterable[str]) -> tuple[list[dict[str, int]], list[int]]:
             state = target
         ends.append(state)
     return children, ends
-
-
-@lru_cache(maxsize=4096)
-def _all_but(chars: str) -> Ranges:
-    return complement(union([((ord(char), ord(char)),) for char in chars]))
 
 
 def spell_automaton(automaton: FiniteAutomaton) -> Finite:
