@@ -12,10 +12,12 @@ import itertools
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from lmql_like.grammars.automata.finite import FiniteAutomaton
 from lmql_like.grammars.cfg.network import size
 from lmql_like.grammars.json_schema.spelling import (
     spell_character,
     spell_rest,
+    spell_small_automaton,
     spell_texts,
 )
 from lmql_like.grammars.regex.charsets import Ranges, intersect
@@ -24,12 +26,13 @@ from lmql_like.grammars.regex.nodes import (
     CharSet,
     Choice,
     Concat,
+    Diagram,
     Node,
     Reference,
     Repeat,
 )
 
-__all__ = ["Shared", "repeat_character", "repeat_node", "spell_node"]
+__all__ = ["Shared", "repeat_character", "repeat_node", "spell_automaton", "spell_node"]
 
 _numbers = itertools.count()
 
@@ -44,6 +47,7 @@ class Shared(Reference):
 _ASCII: Ranges = ((0x20, 0x21), (0x23, 0x5B), (0x5D, 0x7F))
 _FEW_COPIES = 3
 _FEW_STATES = 8
+_MOST_WHOLE = 200  # states of an automaton that holds all spellings itself
 _MOST_COPIES = 4_000
 
 
@@ -80,6 +84,15 @@ def spell_node(node: Node) -> Node:
             item = _shared(item)
         return Repeat(item, node.low, node.high)
     return node
+
+
+def spell_automaton(automaton: FiniteAutomaton) -> Node:
+    """Return the spellings of the texts that an automaton accepts."""
+    if len(automaton.table) <= _MOST_WHOLE:
+        return spell_small_automaton(automaton)
+    moves = tuple((a, _light(ranges), b) for a, b, ranges in automaton.moves())
+    ends = tuple(state for state, accept in enumerate(automaton.accepting) if accept)
+    return Diagram(len(automaton.table), moves, ends)
 
 
 @lru_cache(maxsize=1024)

@@ -28,11 +28,11 @@ __all__ = [
     "ANY_STRING",
     "NEW_LINE",
     "punctuation",
-    "spell_automaton",
     "spell_character",
     "spell_name",
     "spell_other_texts",
     "spell_rest",
+    "spell_small_automaton",
     "spell_text",
     "spell_texts",
 ]
@@ -399,7 +399,7 @@ def _trie(texts: Iterable[str]) -> tuple[list[dict[str, int]], list[int]]:
     return children, ends
 
 
-def spell_automaton(automaton: FiniteAutomaton) -> Finite:
+def spell_small_automaton(automaton: FiniteAutomaton) -> Finite:
     """Return the spellings of the texts that an automaton accepts."""
     builder = _Builder(len(automaton.table))
     for source, target, ranges in automaton.moves():

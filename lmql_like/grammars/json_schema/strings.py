@@ -23,12 +23,11 @@ from lmql_like.grammars.json_schema.conditions import (
     both,
     holds,
 )
-from lmql_like.grammars.json_schema.counting import repeat_character, spell_node
+from lmql_like.grammars.json_schema.counting import repeat_character, spell_automaton, spell_node
 from lmql_like.grammars.json_schema.formats import FORMATS
 from lmql_like.grammars.json_schema.patterns import pattern_automaton, pattern_node
 from lmql_like.grammars.json_schema.spelling import (
     ANY_STRING,
-    spell_automaton,
     spell_other_texts,
     spell_texts,
 )
