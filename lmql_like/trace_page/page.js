@@ -48,8 +48,13 @@
   let shownToken = null;
 
   function tokenNode(token) {
+    if (token.kind === "best") {
+      const title = `the likeliest of its values: ${percent(token.share)} of them`;
+      return make(`span.token.${shade(token.share)}`, { title }, token.text);
+    }
     if (token.question === undefined) {
-      return make("span.token.forced", { title: "forced: the model was not asked" }, token.text);
+      const why = { forced: "forced: the model was not asked", given: "forced, or given by a query" };
+      return make("span.token.forced", { title: why[token.kind] }, token.text);
     }
     const p = probability(token.logprob);
     const ends = token.kind === "end";

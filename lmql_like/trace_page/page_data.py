@@ -92,10 +92,18 @@ def _parts(result: Result, numbers: Mapping[Question, int]) -> Iterator[dict[str
         elif waiting and waiting[0][1:] == (number, False):
             yield _hole(waiting.popleft()[0], numbers, data=segment.data)
         else:
-            forced = {"text": _shown(segment.data), "kind": "forced"}
-            yield {"hole": segment.hole, "tokens": [forced]}
+            yield {"hole": segment.hole, "tokens": [_whole(result, segment)]}
     for group, _, gone in waiting:
         yield _hole(group, numbers, gone=gone)
+
+
+def _whole(result: Result, segment: Segment) -> dict[str, Any]:
+    """Return the text of a hole that was not chosen token by token."""
+    token: dict[str, Any] = {"text": _shown(segment.data), "kind": "given"}
+    distribution = result.distributions.get(segment.hole or "")
+    if distribution is not None and token["text"] in distribution.values:
+        token |= {"kind": "best", "share": distribution[token["text"]]}
+    return token
 
 
 _Group = list[Answer]

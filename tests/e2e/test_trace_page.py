@@ -221,6 +221,15 @@ def test_a_browser_shows_holes_of_nested_queries(tmp_path):
     assert seen["holes"] == ["T", "U", "A", "B", "V", "T", "U", "D", "A"]
 
 
+def test_holes_that_were_not_chosen_token_by_token_say_so():
+    program, results = run('"[X]" where X == "one"\n"[Y]" distribution Y in ["a", "b"]')
+    first, second = page_data(program, results, "toy")["results"][0]["parts"]
+    assert first["tokens"] == [{"text": "one", "kind": "given"}]
+    [token] = second["tokens"]
+    assert (token["kind"], token["text"]) == ("best", results[0].variables["Y"])
+    assert token["share"] == max(results[0].distributions["Y"].probabilities.values())
+
+
 @needs_browser
 def test_a_browser_shows_a_run_without_any_question(tmp_path):
     program, results = run('"only text, {1 + 1}"')
