@@ -276,7 +276,23 @@ def _objects_in_both(
     if right == (ANY_OBJECT,):
         return left
     pairs = (_object_in_both(a, b) for a, b in product(left, right))
-    return _bounded(dict.fromkeys(pair for pair in pairs if pair is not None))
+    found = _bounded(dict.fromkeys(pair for pair in pairs if pair is not None))
+    return _absorbed(found) if len(left) > 1 and len(right) > 1 else found
+
+
+def _absorbed(objects: tuple[ObjectSet, ...]) -> tuple[ObjectSet, ...]:
+    """Return a union without alternatives that claim all that another one does, and more."""
+    kept: list[tuple[frozenset[object], ObjectSet]] = []
+    for one in sorted(objects, key=lambda one: len(one.values) + len(one.members)):
+        claims = frozenset((*one.values, *(("some", *claim) for claim in one.members)))
+        if not any(
+            fewer <= claims
+            and other.low <= one.low
+            and (other.high is None or (one.high is not None and one.high <= other.high))
+            for fewer, other in kept
+        ):
+            kept.append((claims, one))
+    return tuple(one for _, one in kept)
 
 
 def _object_in_both(left: ObjectSet, right: ObjectSet) -> ObjectSet | None:
