@@ -12,7 +12,7 @@ rewound give the logits of fresh runs.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -54,6 +54,9 @@ _NARROW = {
     "n_head": 4,
     "num_key_value_heads": 2,
     "head_dim": 16,
+    "rotary_dim": 8,
+    "global_head_dim": 16,
+    "hidden_size_per_layer_input": 8,
 }
 _SHALLOW = {
     "sliding_window": 6,
@@ -65,6 +68,7 @@ _SHALLOW = {
     "moe_num_experts": 4,
     "num_experts_per_tok": 2,
     "max_position_embeddings": 256,
+    "vocab_size_per_layer_input": _VOCABULARY,
 }
 _LAYER_COUNTS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "num_blocks")
 _TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
@@ -217,14 +221,13 @@ def _clone(config: Any, build: Callable[[Any], Any]) -> Any:
     Raises:
         CloneError: none can be built, or run.
     """
-    problem = "it has too many weights"
-    for small in _smaller(config):
+    problem = ""
+    for changes in ({**_SHALLOW, **_NARROW}, _SHALLOW, {}):
         try:
-            with torch.device("meta"):
-                if sum(weight.numel() for weight in build(small).parameters()) > _MAX_WEIGHTS:
-                    continue
-            clone = build(small).float().eval()
-            _randomize(clone)
+            clone = _built(_smaller(config, changes), build)
+            if clone is None:
+                problem = problem or "it has too many weights"
+                continue
             with torch.inference_mode():
                 rows = torch.tensor([[3, 4, 5, 6, 7, 8], [8, 7, 3, 4, 4, 3]])
                 logits = clone(input_ids=rows, use_cache=False).logits
@@ -237,36 +240,53 @@ def _clone(config: Any, build: Callable[[Any], Any]) -> Any:
     raise CloneError(problem)
 
 
-def _smaller(config: Any) -> Iterator[Any]:
-    """Yield configurations that are smaller than the given one, the smallest first."""
-    narrow = {**_SHALLOW, **_NARROW}
-    for changes in (narrow, _SHALLOW, {}):
-        small = copy.deepcopy(config)
-        inner = small.get_text_config(decoder=True)
-        if changes:
-            _shorten(inner)
-        is_grouped = _is_grouped(inner)
-        for name, value in changes.items():
-            present = getattr(inner, name, None)
-            if not isinstance(present, int) or isinstance(present, bool):
-                continue
-            heads = name == "num_key_value_heads" and not is_grouped
-            most = changes["num_attention_heads"] if heads and changes is narrow else value
-            with suppress(AttributeError):  # derived from other settings
-                setattr(inner, name, min(present, most))
-        inner.vocab_size = min(inner.vocab_size, _VOCABULARY)
-        for name in _TOKEN_IDS:
-            if isinstance(getattr(inner, name, None), int):
-                setattr(inner, name, min(getattr(inner, name), 2))
-            elif getattr(inner, name, None) is not None:
-                setattr(inner, name, 2)
-        yield small
+def _built(config: Any, build: Callable[[Any], Any]) -> Any:
+    """Return a model with random weights; None if there were too many."""
+    with torch.device("meta"):
+        if sum(weight.numel() for weight in build(config).parameters()) > _MAX_WEIGHTS:
+            return None
+    clone = build(config).float().eval()
+    _randomize(clone)
+    return clone
+
+
+def _smaller(config: Any, changes: dict[str, int]) -> Any:
+    """Return a configuration with few layers and no number above those of `changes`."""
+    small = copy.deepcopy(config)
+    inner = small.get_text_config(decoder=True)
+    if changes:
+        _shorten(inner)
+    is_grouped = _is_grouped(inner)
+    for name, value in changes.items():
+        present = _setting(inner, name)
+        if not isinstance(present, int) or isinstance(present, bool):
+            continue
+        if name == "num_key_value_heads" and not is_grouped:
+            most = changes.get("num_attention_heads", present)
+        else:
+            most = value
+        with suppress(AttributeError, RuntimeError):  # derived, or of each layer
+            setattr(inner, name, min(present, most))
+    inner.vocab_size = min(inner.vocab_size, _VOCABULARY)
+    for name in _TOKEN_IDS:
+        present = _setting(inner, name)
+        if present is not None:
+            setattr(inner, name, min(present, 2) if isinstance(present, int) else 2)
+    return small
+
+
+def _setting(config: Any, name: str) -> Any:
+    """Return a number of a configuration; None where it has none, or one for each layer."""
+    try:
+        return getattr(config, name, None)
+    except RuntimeError:
+        return None
 
 
 def _is_grouped(config: Any) -> bool:
     """Tell whether several heads of queries share one of keys."""
-    heads = getattr(config, "num_attention_heads", None)
-    return bool(heads != getattr(config, "num_key_value_heads", heads))
+    heads, of_keys = (_setting(config, f"num_{kind}_heads") for kind in ("attention", "key_value"))
+    return of_keys is not None and bool(heads != of_keys)
 
 
 def _shorten(config: Any) -> None:
