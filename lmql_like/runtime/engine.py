@@ -134,18 +134,27 @@ class Engine:
     def _admitted(self, waiting: _Waiting, running: set[Group]) -> Iterator[Group]:
         """Start the next groups while there is room."""
         reserved = sum(group.search.capacity for group in running)
-        while (first := waiting.first()) is not None and (
-            reserved == 0 or reserved + first.search.capacity <= self._max_rows
-        ):
-            group = waiting.take()
-            hypothesis = self._try(group, group.start)
-            if hypothesis is not None and hypothesis.is_settled:
-                group.search.finish(hypothesis)
-            elif hypothesis is not None:
-                group.active = [hypothesis]
+        while (group := waiting.first()) is not None:
+            if reserved and reserved + group.search.capacity > self._max_rows:
+                return
+            if not group.active:
+                self._begin(group)
+            if group.active and reserved and reserved + group.search.capacity > self._max_rows:
+                return  # its search says now that it needs more
+            waiting.take()
+            if group.active:
                 reserved += group.search.capacity
             group.is_over = not group.active
             yield group
+
+    def _begin(self, group: Group) -> None:
+        """Run a group's program to its first choice."""
+        hypothesis = self._try(group, group.start)
+        if hypothesis is not None and hypothesis.is_settled:
+            group.search.finish(hypothesis)
+        elif hypothesis is not None:
+            group.active = [hypothesis]
+            group.search.begin(hypothesis)
 
     def _ask(self) -> list[Offer | None]:
         """Feed until every row has its offer, or has finished and is scored."""

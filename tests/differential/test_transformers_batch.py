@@ -9,7 +9,7 @@ from lmql_like.runtime.transformers_forward import StateMaker
 from lmql_like.runtime.transformers_model import TransformersModel
 
 INPUTS = [{"x": "a"}, {"x": "hello hello"}, {"x": ""}, {"x": "abcd, " * 9}, {"x": "the end"}]
-DECODERS = ["argmax", "sample(n=2)", "beam(n=3)"]
+DECODERS = ["argmax", "sample(n=2)", "beam(n=3)", "best_k(k=2, budget=6)", "var(n=2)"]
 
 
 def script(values, arguments):

@@ -35,8 +35,6 @@ from lmql_like.runtime.search.strategy import END, Choice, Offer, Placed, Strate
 
 __all__ = ["Grid"]
 
-_FIRST_CELLS = 4  # cells to keep room for until more are met
-
 
 class Grid(Strategy):
     """A beam for each coverage, advanced together.
@@ -52,10 +50,16 @@ class Grid(Strategy):
 
     def __init__(self, n: int, ranking: Ranking, *, is_dynamic: bool = False) -> None:
         self.width: int | None = 2 * n
-        self.capacity = 2 * n if is_dynamic else _FIRST_CELLS * n
+        self.capacity = 2 * n
         self._n = n
         self._is_dynamic = is_dynamic
         self._shelf = Shelf(n, ranking)
+
+    def begin(self, hypothesis: Hypothesis) -> None:
+        """Ask for as many rows as the cells of the first hole will have."""
+        hole = hypothesis.open_hole
+        if hole is not None and hole.coverage is not None and not self._is_dynamic:
+            self.capacity = self._n * (2 + hole.coverage.tracker.total)
 
     def step(self, offers: Sequence[Offer], take: Take) -> list[Placed]:
         """Fill the next column, cell by cell."""

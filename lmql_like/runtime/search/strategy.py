@@ -81,7 +81,7 @@ class Strategy(Protocol):
     Attributes:
         width: how many tokens an offer must hold; None for all allowed ones.
         ranks: hypotheses are compared by log-probability, so every token's must be known.
-        capacity: the most hypotheses that go on at a time, as far as can be said.
+        capacity: the most hypotheses that go on at a time, as far as can be said now.
         by_coverage: an offer holds the best `width` tokens of each coverage (see `Offer`).
     """
 
@@ -89,6 +89,10 @@ class Strategy(Protocol):
     ranks: bool
     capacity: int
     by_coverage: bool = False
+
+    def begin(self, hypothesis: Hypothesis) -> None:
+        """Look at the hypothesis at the first choice, before the first step."""
+        del hypothesis  # most need not know it
 
     def step(self, offers: Sequence[Offer], take: Take) -> list[Placed]:
         """Choose, and return the hypotheses that go on.

@@ -4,6 +4,7 @@ import pytest
 
 from lmql_like.grammars.vocabulary import Vocabulary
 from lmql_like.language.compiler import compile_query
+from lmql_like.runtime.batch import Batch
 from lmql_like.runtime.run import start_run
 from lmql_like.runtime.toy_model import ToyModel
 
@@ -76,3 +77,24 @@ def test_an_input_that_fails_takes_no_place():
     inputs = [{"n": 1}, {"n": 0}, {"n": 2}]
     found = list(start_run(program, inputs, model=model, max_rows=1).by_input())
     assert [results[0].status for results in found] == ["complete", "error", "complete"]
+
+
+def test_a_grid_asks_for_the_rows_of_its_cells():
+    program = compile_query('"a[X]" where INCLUDES(X, phrases) and len(TOKENS(X)) == 6')
+    inputs = [{"phrases": phrases} for phrases in (["ab"], ["abc", "de"], [], ["h"])]
+    model = ToyModel(LETTERS)
+    most = []
+    rearrange = Batch.rearrange
+
+    def noted(self, going, arriving):
+        rearrange(self, going, arriving)
+        most.append(len(self.hypotheses))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Batch, "rearrange", noted)
+        run = start_run(program, inputs, model=model, decoder="grid(n=2)", max_rows=14)
+        found = list(run.by_input())
+    assert max(most) <= 14  # the second alone needs 2 * (2 + 5)
+    for given, results in zip(inputs, found, strict=True):
+        for phrase in given["phrases"]:
+            assert phrase in results[0].variables["X"]
