@@ -217,6 +217,40 @@ class FiniteAutomaton:
                 return None
         return sorted(found)
 
+    @staticmethod
+    def overlap(automata: Sequence[FiniteAutomaton], limit: int = MOST_STATES) -> bool:
+        """Tell whether some text is in all of the languages; stops at the first one found.
+
+        Raises:
+            GrammarError: G201 where the search goes over a limit.
+        """
+        starts = sorted({start for automaton in automata for start in automaton.starts})
+        columns = {
+            tuple(bisect_right(automaton.starts, start) - 1 for automaton in automata)
+            for start in starts
+        }
+        live = [automaton._live() for automaton in automata]  # noqa: SLF001 - our own
+        tables = [automaton.table for automaton in automata]
+        first = (0,) * len(automata)
+        seen, stack = {first}, [first]
+        while stack:
+            states = stack.pop()
+            if all(a.accepting[state] for a, state in zip(automata, states, strict=True)):
+                return True
+            for column in columns:
+                target = tuple(
+                    table[state][symbol]
+                    for table, state, symbol in zip(tables, states, column, strict=True)
+                )
+                if target not in seen and all(
+                    state != _DEAD and alive[state]
+                    for alive, state in zip(live, target, strict=True)
+                ):
+                    seen.add(target)
+                    stack.append(target)
+            _check(len(seen), limit)
+        return False
+
     # -- combining -------------------------------------------------------------------
 
     def complement(self) -> FiniteAutomaton:

@@ -125,7 +125,7 @@ def texts_are_empty(condition: Condition) -> bool:
             condition.high is not None and condition.high < condition.low
         )
     try:
-        return text_automaton(condition).is_empty()
+        return not FiniteAutomaton.overlap([text_automaton(part) for part in condition.parts])
     except GrammarError:
         return False
 

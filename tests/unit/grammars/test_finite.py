@@ -49,6 +49,7 @@ def test_operations_are_those_of_sets(left, right):
     assert language(a.intersect(b)) == language(a) & language(b)
     assert language(a.union(b)) == language(a) | language(b)
     assert language(a.difference(b)) == language(a) - language(b)
+    assert FiniteAutomaton.overlap([a, b]) != a.intersect(b).is_empty()
     assert a.difference(b).is_empty() == (a.difference(b).minimize().accepting == (False,))
 
 
