@@ -53,10 +53,11 @@ def test_rows_can_begin_anew(kind):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("kind", ["llama", "gpt2", "mistral", "qwen3_moe", "mamba2"])
+@pytest.mark.parametrize("kind", ["llama", "gpt_oss", "mistral", "qwen3_next", "mamba2", "jamba"])
 def test_rows_are_as_if_fresh_on_a_gpu(kind):
     hf = copy.deepcopy(tiny_model(kind)).to("cuda")
     model = TransformersModel(hf, tiny_tokenizer(), name=kind)
+    share_all(model)
     assert_rows_are_as_if_fresh(model, n_steps=20, tolerance=1e-3)
 
 
