@@ -17,6 +17,7 @@ We need membership only: which derivation a text has does not matter.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
@@ -228,7 +229,7 @@ class _Rows:
     def __init__(self, columns: Sequence[Sequence[int]]) -> None:
         rows = np.array(columns, np.int32).reshape(len(columns), -1)
         self._rows = rows[:, np.argsort(rows[0], kind="stable")].T
-        self._sources = np.ascontiguousarray(self._rows[:, 0])
+        self._sources: list[int] = self._rows[:, 0].tolist()
         self._changed: dict[int, list[list[int]]] = {}
 
     def of(self, state: int) -> list[list[int]]:
@@ -236,8 +237,9 @@ class _Rows:
         known = self._changed.get(state)
         if known is not None:
             return known
-        first, last = self._sources.searchsorted((state, state + 1))
-        found: list[list[int]] = self._rows[first:last, 1:].tolist()
+        first = bisect_left(self._sources, state)
+        last = bisect_right(self._sources, state, first)
+        found: list[list[int]] = self._rows[first:last, 1:].tolist() if first < last else []
         return found
 
     def put(self, state: int, rows: list[list[int]]) -> None:
@@ -246,8 +248,9 @@ class _Rows:
 
     def finish(self) -> NDArray[np.int32]:
         """Return all rows."""
-        changed = np.array(sorted(self._changed), np.int32)
-        kept = self._rows[~np.isin(self._sources, changed)]
+        kept = self._rows
+        if self._sources and min(self._changed, default=self._sources[-1] + 1) <= self._sources[-1]:
+            kept = kept[~np.isin(kept[:, 0], np.array(sorted(self._changed), np.int32))]
         fresh = [(state, *row) for state, rows in self._changed.items() for row in rows]
         return np.concatenate([kept, np.array(fresh, np.int32).reshape(-1, kept.shape[1])])
 
@@ -356,9 +359,7 @@ class _Graph:
 
     def finish(self, start: int, accept: int) -> Network:
         """Return the network; a rule stands before those it begins with."""
-        order: TopologicalSorter[int] = TopologicalSorter(
-            dict.fromkeys(range(len(self.names)), ())
-        )
+        order: TopologicalSorter[int] = TopologicalSorter(dict.fromkeys(range(len(self.names)), ()))
         for rule in range(len(self.names)):
             for callee in self.begins_with(rule):
                 order.add(callee, rule)
