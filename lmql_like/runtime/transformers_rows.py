@@ -9,7 +9,7 @@ the model's mode says, of the same length or alone.
 Before each pass a part leaves a snapshot of what does not simply grow. Rewinding a row
 goes back to its last snapshot that is not behind the place, and what lies between is read
 again with the next tokens. Snapshots thin out backwards, so there are few, and what is read
-again is never much longer than what was taken back.
+again is no longer than what was taken back, the length of a pass aside.
 """
 
 from __future__ import annotations
