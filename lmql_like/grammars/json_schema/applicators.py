@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import combinations
 from typing import Any, TypeAlias
 
 from lmql_like.grammars.json_schema.conditions import (
@@ -16,6 +17,7 @@ from lmql_like.grammars.json_schema.documents import Place
 from lmql_like.grammars.json_schema.domains import ANYTHING, Domain, ObjectSet, only
 from lmql_like.grammars.json_schema.drafts import Draft
 from lmql_like.grammars.json_schema.evaluation import Evaluator, Given
+from lmql_like.grammars.json_schema.signatures import apart, signature
 from lmql_like.grammars.json_schema.strings import TextIn
 from lmql_like.grammars.json_schema.unevaluated import unevaluated_items, unevaluated_properties
 from lmql_like.grammars.json_schema.values import wrong
@@ -70,15 +72,14 @@ def _any_of(evaluator: Evaluator, place: Place, value: Any, known: Domain) -> Do
 def _one_of(evaluator: Evaluator, place: Place, value: Any, known: Domain) -> Domain:  # noqa: ARG001
     conditions = branches(evaluator, place, "oneOf")
     context = Given(known)
-    out = []
-    for index, condition in enumerate(conditions):
-        others = [
-            negate(other)
-            for place, other in enumerate(conditions)
-            if place != index and _overlap(evaluator, condition, other, context)
-        ]
-        out.append(both(condition, *others))
-    return evaluator.domain(either(*out))
+    signs = [signature(evaluator, condition) for condition in conditions]
+    others: list[list[Condition]] = [[] for _ in conditions]
+    for (i, left), (j, right) in combinations(enumerate(conditions), 2):
+        if not apart(signs[i], signs[j]) and _overlap(evaluator, left, right, context):
+            others[i].append(negate(right))
+            others[j].append(negate(left))
+    exactly = (both(one, *rest) for one, rest in zip(conditions, others, strict=True))
+    return evaluator.domain(either(*exactly))
 
 
 def _overlap(evaluator: Evaluator, left: Condition, right: Condition, context: Condition) -> bool:

@@ -368,7 +368,7 @@ def spell_texts(texts: Sequence[str]) -> Finite:
     return builder.finish(dict.fromkeys(ends))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def spell_other_texts(texts: tuple[str, ...]) -> Finite:
     """Return the spellings of all texts but some."""
     children, ends = _trie(texts)

@@ -155,7 +155,7 @@ def text_automaton(condition: Condition) -> FiniteAutomaton:
     return reduce(join, parts)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def string_node(condition: Condition) -> Node:
     """Return the spellings, without quotes, of the texts that satisfy a condition.
 
