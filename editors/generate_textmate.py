@@ -19,6 +19,7 @@ from lmql_like.language.decoders import DECODERS
 from lmql_like.language.holes import HOLE_TYPES
 from lmql_like.language.lines import CLAUSE_WORDS
 from lmql_like.language.operators import OPERATORS, UNITS
+from lmql_like.language.templates import ROLES
 
 FILE = Path(__file__).with_name("lmql.tmLanguage.json")
 
@@ -117,7 +118,7 @@ def make_grammar() -> Rule:
                     *(_string(quote, is_prompt=True, anywhere=True) for quote in _QUOTES),
                 ],
             },
-            "prompt-inside": _include("doubled", "hole", "interpolation", "escape"),
+            "prompt-inside": _include("doubled", "hole", "role", "interpolation", "escape"),
             "escape": {
                 "match": r"\\(?:[0-7]{1,3}|x\h{2}|u\h{4}|U\h{8}|N\{[^}]*\}|.|$)",
                 "name": "constant.character.escape.lmql",
@@ -127,6 +128,10 @@ def make_grammar() -> Rule:
                 "name": "constant.character.escape.bracket.lmql",
             },
             "hole": _hole(),
+            "role": {
+                "match": rf"\{{\s*:({'|'.join(ROLES)})\s*\}}",
+                "name": "keyword.other.role.lmql",
+            },
             "interpolation": {
                 "begin": r"\{",
                 "end": r"\}",

@@ -21,7 +21,7 @@ from lmql_like.language.lexemes import Lexeme
 from lmql_like.language.nodes import Hole, Interpolation, Part, Role, Text
 from lmql_like.source import Source, Span, is_unicode
 
-__all__ = ["holes_of", "read_template"]
+__all__ = ["ROLES", "holes_of", "read_template"]
 
 _LITERAL = re.compile(r"(?P<prefix>[A-Za-z]*)(?P<quote>'''|\"\"\"|'|\")")
 _ESCAPE = re.compile(
@@ -30,7 +30,7 @@ _ESCAPE = re.compile(
 )
 _NESTED_QUOTE = re.compile(r"'''|\"\"\"|'|\"")
 _CLOSING = {"[": "]", "{": "}"}
-_ROLES = ("system", "user", "assistant")
+ROLES = ("system", "user", "assistant")
 
 
 def read_template(source: Source, literals: Sequence[Lexeme]) -> tuple[Part, ...]:
@@ -188,7 +188,7 @@ class _TemplateReader:
     def _read_role(code: str, spec: list[Part]) -> str:
         """Return the role that braces without an expression name; "" if they name none."""
         named = "".join(part.text for part in spec if isinstance(part, Text))
-        return named if not code.strip() and named in _ROLES else ""
+        return named if not code.strip() and named in ROLES else ""
 
     def _check_interpolation(self, code: str, spec: list[Part], whole: Span) -> None:
         """Raise for braces that are rather characters of the prompt."""

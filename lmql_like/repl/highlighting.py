@@ -15,7 +15,7 @@ from lmql_like.language.decoders import DECODERS
 from lmql_like.language.lexemes import Kind, Lexeme, keyword
 from lmql_like.language.lexer import Lexer
 from lmql_like.language.lines import CLAUSE_WORDS
-from lmql_like.language.nodes import Hole, Text
+from lmql_like.language.nodes import Hole, Role, Text
 from lmql_like.language.operators import OPERATORS, UNITS
 from lmql_like.language.templates import read_template
 from lmql_like.source import Source
@@ -125,7 +125,8 @@ def _of_string(source: Source, lexeme: Lexeme, *, is_prompt: bool) -> Iterator[S
         if isinstance(part, Text):
             continue
         yield Stretch(at, part.span.start, "prompt")
-        style = "hole" if isinstance(part, Hole) else "interpolation"
+        styles = {Hole: "hole", Role: "clause"}
+        style = styles.get(type(part), "interpolation")
         yield Stretch(part.span.start, part.span.end, style)
         at = part.span.end
     yield Stretch(at, end, "prompt")

@@ -140,6 +140,7 @@ def test_details():
     assert "constant.character.escape" in scope_of(text, "\\n")
     assert "string.quoted.inner" in scope_of(text, "r'[a-z]'") + scope_of(text, "'[a-z]'")
     assert "storage.type.format" in scope_of(text, "!r")
+    assert "keyword.other.role" in scope_of('"{:user}Hi {x}"', "{:user}")
     assert "support.function.constraint" in scope_of(text, "REGEX")
     assert "meta.hole" not in scope_of(text, "[d]")
     assert scope_of(text, "[e]") == "comment.line.number-sign.lmql"

@@ -108,7 +108,7 @@ def test_findings(text, expected):
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.lmql")), ids=lambda p: p.name)
 def test_examples_give_no_alarm(path):
-    _, findings = check_query(path.read_text(encoding="utf-8"), name=path.name)
+    _, findings = check_query(path.read_text(encoding="utf-8"), name=str(path))
     assert [finding.render() for finding in findings if finding.severity == "warning"] == []
 
 

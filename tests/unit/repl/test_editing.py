@@ -105,6 +105,7 @@ def test_colours():
     assert styles["[X: int]"] == "hole"
     assert styles["{b!r}"] == "interpolation"
     assert styles['"a '] == "prompt"
+    assert styles_of('"{:user}Hi"')["{:user}"] == "clause"
     assert styles["where"] == "clause"
     assert styles["INT"] == "operator"
     assert styles['"c [d]"'] == "string"

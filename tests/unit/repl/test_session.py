@@ -19,7 +19,25 @@ SINGLES = [bytes([byte]) for byte in range(256)]
 PAIRS = [b"ab", b"abc", b" wor", b"\n\n", b"x\ny", b"a b", b": ", b"yes"]
 VOCABULARY = Vocabulary([*SINGLES, *PAIRS, b""], eos_token_ids=[264])
 OTHER = Vocabulary([b"", *SINGLES], eos_token_ids=[0])
+
+
+class Chat:
+    """A tokenizer's chat template: messages in angle brackets."""
+
+    chat_template = "yes"
+    bos_token = "<s>"  # noqa: S105 - a start token
+
+    def apply_chat_template(self, conversation, *, tokenize):
+        assert not tokenize
+        said = (f"<{m['role']}>{m['content']}</{m['role']}>\n" for m in conversation)
+        return self.bos_token + "".join(said)
+
+
 MODELS = {None: ToyModel(VOCABULARY, spread=6.0), "other": ToyModel(OTHER, spread=6.0)}
+
+
+MODELS["chat"] = ToyModel(VOCABULARY, spread=6.0)
+MODELS["chat"].tokenizer = Chat()
 
 
 def load(name):
@@ -167,6 +185,38 @@ def test_queries_of_one_input_are_called_by_the_next():
     assert session.text == f"a {session.names['X']}, b {session.names['Y']}"
     [result] = run_program(compile_query(session.program_text()), model=load(None))
     assert result.text == session.text
+
+
+TURNS = [
+    '"{:user}Hello{:assistant}[A]" where len(A) == 2',
+    '"{:user}"',
+    '"What is {1 + 1}?{:assistant}"',
+    '"[B]" where B in ["two", "2"]',
+    '"[C]{:user}and on" where len(C) == 1',
+    '"plain [D]" where len(D) == 1',
+    '@query\ndef f(n):\n    "{n}? [T]" where len(T) == n\n    return T',
+    '"[E: f(2)] "',
+    '"[F] " distribution F in ["x", "y"]',
+    "@query\ndef aside():\n    '(aside [G])' where len(G) == 2",
+    '"[H: aside()]"',
+]
+
+
+@given(st.lists(st.integers(1, len(TURNS) - 1), unique=True, max_size=8).map(sorted))
+@settings(max_examples=60)
+def test_conversations_with_roles_and_nested_queries_are_one_program(chosen):
+    texts = [TURNS[i] for i in (0, *chosen)]
+    needs = {'"[E: f(2)] "': TURNS[6], '"[H: aside()]"': TURNS[9]}
+    texts = [t for t in texts if t not in needs or needs[t] in texts]
+    session = Session(load, model="chat")
+    for text in texts:
+        attempt = session.begin(text)
+        session.keep(attempt)
+    [result] = run_program(compile_query(session.program_text()), model=load("chat"))
+    assert result.text == session.text
+    assert dict(result.variables) == dict(
+        session.complete.step.state.variables if session.turns else {}
+    )
 
 
 def test_another_model_reads_the_prompt_anew():
