@@ -84,6 +84,7 @@ def run(
     decoder: DecoderLike = None,
     seed: int | None = None,
     stream: Callable[[TextEvent], None] | None = None,
+    healing: str | None = None,
     **arguments: Any,
 ) -> Result:
     """Run the text of a query.
@@ -95,6 +96,8 @@ def run(
         decoder: such as "beam(n=4)"; otherwise the query's own, otherwise "argmax".
         seed: makes random choices repeatable.
         stream: is called with each piece of text as soon as it is certain.
+        healing: "space" (the default), "full" or "off": whether a hole's first token may
+            begin inside the prompt's last one.
         **arguments: the values of the query's arguments.
 
     Returns:
@@ -105,7 +108,7 @@ def run(
         RunError: its own code failed, or the decoder call is wrong.
         ModelError: the model cannot be loaded or used.
     """
-    return _run(compile_query(text), arguments, model, decoder, seed, stream)
+    return _run(compile_query(text), arguments, model, decoder, seed, stream, healing=healing)
 
 
 def run_file(path: str | Path, **options: Any) -> Result:
@@ -143,9 +146,9 @@ def score(
 
 
 def _run_text(text: str, name: str, options: dict[str, Any]) -> Result:
-    names = ("model", "decoder", "seed", "stream")
+    names = ("model", "decoder", "seed", "stream", "healing")
     known = {key: options.pop(key, None) for key in names}
-    return _run(compile_query(text, name=name), options, *(known[key] for key in names))
+    return _run(compile_query(text, name=name), options, **known)
 
 
 def _run(
@@ -156,6 +159,7 @@ def _run(
     seed: int | None,
     stream: Callable[[TextEvent], None] | None,
     scope: Mapping[str, Any] | None = None,
+    healing: str | None = None,
 ) -> Result:
     best, *others = run_program(
         program,
@@ -165,6 +169,7 @@ def _run(
         seed=seed,
         stream=stream,
         scope=scope,
+        healing=healing or "space",
     )
     return replace(best, others=tuple(others))
 
@@ -181,6 +186,7 @@ class QueryFunction(Nestable):
         model: see `run`.
         decoder: see `run`.
         seed: see `run`.
+        healing: see `run`.
 
     Raises:
         QueryError: Q405 without a docstring, and as `compile_query`.
@@ -194,12 +200,18 @@ class QueryFunction(Nestable):
         model: ModelLike = None,
         decoder: DecoderLike = None,
         seed: int | None = None,
+        healing: str | None = None,
     ) -> None:
         functools.update_wrapper(self, function)
         self.__name__ = function.__name__
         self._function = function
         self._surroundings = surroundings
-        self._options: dict[str, Any] = {"model": model, "decoder": decoder, "seed": seed}
+        self._options: dict[str, Any] = {
+            "model": model,
+            "decoder": decoder,
+            "seed": seed,
+            "healing": healing,
+        }
         self._signature = _signature_of(function)
         text, line = _program_text(function)
         around = {*function.__globals__, *surroundings, function.__name__}
@@ -225,7 +237,7 @@ class QueryFunction(Nestable):
         return f"<query {self._function.__qualname__}{self._signature}>"
 
     def with_options(self, **options: Any) -> QueryFunction:
-        """Return the same query with other options: model, decoder, seed."""
+        """Return the same query with other options: model, decoder, seed, healing."""
         return QueryFunction(self._function, self._surroundings, **{**self._options, **options})
 
     def invocation(self, *args: Any, **kwargs: Any) -> Invocation:
@@ -266,7 +278,11 @@ def query(function: Callable[..., Any], /) -> QueryFunction: ...
 
 @overload
 def query(
-    *, model: ModelLike = None, decoder: DecoderLike = None, seed: int | None = None
+    *,
+    model: ModelLike = None,
+    decoder: DecoderLike = None,
+    seed: int | None = None,
+    healing: str | None = None,
 ) -> Callable[[Callable[..., Any]], QueryFunction]: ...
 
 
@@ -283,7 +299,7 @@ def query(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         QueryError: the function has no docstring, or the program is wrong.
         TypeError: it is no function, or an option is unknown.
     """
-    unknown = set(options) - {"model", "decoder", "seed"}
+    unknown = set(options) - {"model", "decoder", "seed", "healing"}
     if unknown:
         raise TypeError(f"query() got an unexpected option '{min(unknown)}'")
     surroundings = _locals_of(inspect.currentframe())

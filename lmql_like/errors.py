@@ -183,6 +183,7 @@ CODES: dict[str, str] = {
     "R111": "a decorator of a hole is no function",
     "R112": "the model has no chat template",
     "R113": "the model's chat template refuses a role",
+    "R114": "there is no such token healing",
     # R2: decoders
     "R201": "there is no decoder of this name",
     "R202": "the decoder has no such parameter",

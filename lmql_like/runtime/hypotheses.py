@@ -69,6 +69,8 @@ class OpenHole:
         first: index into the hypothesis's `ids` of the hole's first token.
         raw: the bytes of the hole's tokens.
         coverage: which of the phrases that must occur in the hole do; None if none must.
+        to_heal: the end of the prompt that the next tokens write again.
+        lead: the end of the prompt that the hole's first token begins with.
     """
 
     hole: Hole
@@ -77,6 +79,8 @@ class OpenHole:
     first: int
     raw: bytes
     coverage: Coverage | None = None
+    to_heal: bytes = b""
+    lead: bytes = b""
 
     def but(self, **changes: Any) -> OpenHole:
         """Return a copy in which some attributes are others."""

@@ -45,6 +45,7 @@ def run_program(
     first_index: int = 0,
     scope: Mapping[str, Any] | None = None,
     trace: bool = False,
+    healing: str = "space",
 ) -> list[Result]:
     """Run a program on one input or on many, all of them in one batch.
 
@@ -61,6 +62,7 @@ def run_program(
         first_index: number of the first input, for one of several shards.
         scope: values of the names that the program reads from the scope it was written in.
         trace: record what happens, for `Result.trace`.
+        healing: "space", "full" or "off": which boundaries between prompt and hole are healed.
 
     Returns:
         The results of each input, best first (samples in order), inputs in order.
@@ -82,6 +84,7 @@ def run_program(
         first_index=first_index,
         scope=scope,
         trace=trace,
+        healing=healing,
     )
     if stream is not None:
         for event in run.events():
@@ -102,6 +105,7 @@ def start_run(
     scope: Mapping[str, Any] | None = None,
     trace: bool = False,
     after: Hypothesis | None = None,
+    healing: str = "space",
 ) -> Run:
     """Return a run that has not begun: iterate over its `events`, then ask for `results`.
 
@@ -122,6 +126,7 @@ def start_run(
         source=program.source,
         trace=trace,
         after=after,
+        healing=healing,
     )
 
 
@@ -141,6 +146,7 @@ class Run:
         trace: record what happens, for `Result.trace`.
         after: go on behind a hypothesis that completed another program: with its text,
             its tokens and the values of its names.
+        healing: which boundaries between prompt and hole are healed.
     """
 
     def __init__(
@@ -157,15 +163,23 @@ class Run:
         source: Source | None = None,
         trace: bool = False,
         after: Hypothesis | None = None,
+        healing: str = "off",
     ) -> None:
         self._model = model
         self._decoder = decoder
         self._raises = raises
         self._masks = MaskTable(model.vocabulary)
         seed = secrets.randbits(63) if seed is None else seed
-        stepper = Stepper(interpreter, model, self._masks, max_len=decoder.max_len, source=source)
+        stepper = Stepper(
+            interpreter,
+            model,
+            self._masks,
+            max_len=decoder.max_len,
+            source=source,
+            healing=healing,
+        )
         self._scorer = stepper.scorer
-        self._seed = seed
+        self._seed, self._healing = seed, healing
         interpreter.environment.fits = self._fits
         interpreter.environment.run_query = self._run_query
         interpreter.environment.chat = chat_template_of(model)
@@ -258,8 +272,8 @@ class Run:
         """Tell whether a nested query's own setting is that of the run."""
         if name == "model":
             return value is self._model or value == self._model.name
-        if name == "seed":
-            return bool(value == self._seed)
+        if name in ("seed", "healing"):
+            return bool(value == {"seed": self._seed, "healing": self._healing}[name])
         return _decoder_of(value) == self._decoder
 
     def _run_query(self, invocation: Invocation) -> Result:
@@ -273,6 +287,7 @@ class Run:
             decoder=settings.get("decoder"),
             seed=self._seed if seed is None else seed,
             scope=invocation.scope,
+            healing=settings.get("healing", self._healing),
         )
         return replace(best, others=tuple(others))
 

@@ -35,6 +35,7 @@ from lmql_like.grammars.formulas import TRUE
 from lmql_like.runtime.author_conditions import TokenFilter
 from lmql_like.runtime.coverage import Coverage, CoverageTracker, goals_of
 from lmql_like.runtime.distributions import Distribution
+from lmql_like.runtime.healing import Healer
 from lmql_like.runtime.hypotheses import Hypothesis, OpenHole, Segment, incomplete_tail
 from lmql_like.runtime.interpreter import DeadEnd, Done, Fill, Hole, Interpreter
 from lmql_like.runtime.masking import MaskRow, MaskTable, Recognizer, recognizer_for
@@ -61,6 +62,7 @@ class Stepper:
         masks: where mask rows come from.
         max_len: tokens of a whole prompt, after which a hypothesis is truncated.
         source: the query's text, for errors.
+        healing: which boundaries between prompt and hole are healed (see `healing`).
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Stepper:
         *,
         max_len: int,
         source: Source | None = None,
+        healing: str = "off",
     ) -> None:
         self._interpreter = interpreter
         self._model = model
@@ -81,6 +84,7 @@ class Stepper:
         self._starts: dict[str, list[int]] = {}
         self.scorer = Scorer(model)
         self._filter = TokenFilter(model.vocabulary)
+        self._healer = Healer(model.vocabulary, healing)
         self._writer = PromptWriter(model)
         self._trackers: dict[Recognizer, CoverageTracker | None] = {}
 
@@ -151,6 +155,8 @@ class Stepper:
         return self._row(_hole_of(hypothesis))
 
     def _row(self, hole: OpenHole) -> MaskRow:
+        if hole.to_heal:
+            return self._healer.row(hole.recognizer, hole.to_heal)
         row = self._masks.row(hole.recognizer, hole.state)
         followed = hole.hole.followed
         return self._filter.filtered(row, followed, hole.raw) if self._filters(hole) else row
@@ -227,7 +233,20 @@ class Stepper:
         hypothesis = hypothesis.but(open_hole=hole)
         if step.hole.options is not None:
             return self._take_best(hypothesis, hole, step.hole.options)
-        return hypothesis
+        return hypothesis if self._filters(hole) else self._heal(hypothesis, hole)
+
+    def _heal(self, hypothesis: Hypothesis, hole: OpenHole) -> Hypothesis:
+        """Take the prompt's last token back where the model is to write its text again."""
+        token = self._healer.text_to_heal(hypothesis, hole.recognizer)
+        if not token:
+            return hypothesis
+        kept = len(hypothesis.ids) - 1
+        return hypothesis.but(
+            ids=hypothesis.ids[:kept],
+            n_fed=min(hypothesis.n_fed, kept),
+            n_prompt=hypothesis.n_prompt - 1,
+            open_hole=hole.but(first=kept, to_heal=token),
+        )
 
     def _take_best(self, hypothesis: Hypothesis, hole: OpenHole, options: Options) -> Hypothesis:
         """Fill a hole with the likeliest of its values."""
@@ -307,10 +326,14 @@ class Stepper:
     def _force(self, hypothesis: Hypothesis) -> Hypothesis | None:
         """Do what can be done without the model; None where it must be asked."""
         hole = _hole_of(hypothesis)
+        room = self._limit - len(hypothesis.ids)
+        if hole.to_heal and room > 0:
+            row = self._row(hole)
+            is_choice = row.count > 1
+            return None if is_choice else self._append_to_hole(hypothesis, [row.only], forced=True)
         is_final, forced = self._masks.outlook(hole.recognizer, hole.state)
         if is_final:
             return self._close(hypothesis)
-        room = self._limit - len(hypothesis.ids)
         if room <= 0:
             return hypothesis.but(status="truncated")
         # Inside a character the mask knows better than the tokenizer.
@@ -366,16 +389,14 @@ class Stepper:
         self, hypothesis: Hypothesis, new: list[int], *, forced: bool
     ) -> Hypothesis:
         hole = _hole_of(hypothesis)
-        state = hole.state
-        for token_id in new:
-            advanced = hole.recognizer.masker.advance(state, token_id)
-            if advanced is None:
-                raise ValueError(f"token {token_id} is not allowed here")
-            state = advanced
         spelled = b"".join([self._model.vocabulary.tokens[token_id] for token_id in new])
+        if hole.to_heal and len(spelled) <= len(hole.to_heal):
+            left = hole.to_heal[len(spelled) :]
+            opened = hole.but(first=hole.first + len(new), to_heal=left)
+            hypothesis = hypothesis.but(n_prompt=hypothesis.n_prompt + len(new))
+        else:
+            opened = self._grown(hole, new, spelled)
         ids = (*hypothesis.ids, *new)
-        coverage = None if hole.coverage is None else hole.coverage.behind(spelled)
-        opened = hole.but(state=state, raw=hole.raw + spelled, coverage=coverage)
         if hole.hole.is_observed:
             hypothesis = self._observed(hypothesis, opened.raw)
         if not forced:
@@ -386,6 +407,22 @@ class Stepper:
             unscored=(*hypothesis.unscored, *range(len(hypothesis.ids), len(ids))),
             n_forced=hypothesis.n_forced + len(new),
         )
+
+    def _grown(self, hole: OpenHole, new: list[int], spelled: bytes) -> OpenHole:
+        """Return a hole with more tokens, the first of which may begin inside the prompt."""
+        masker, state = hole.recognizer.masker, hole.state
+        if hole.to_heal:
+            lead, spelled = hole.to_heal, spelled[len(hole.to_heal) :]
+            advanced = masker.advance_bytes(state, spelled)
+            hole = hole.but(to_heal=b"", lead=lead)
+        else:
+            advanced = state
+            for token_id in new:
+                advanced = None if advanced is None else masker.advance(advanced, token_id)
+        if advanced is None:
+            raise ValueError(f"tokens {new} are not allowed here")
+        coverage = None if hole.coverage is None else hole.coverage.behind(spelled)
+        return hole.but(state=advanced, raw=hole.raw + spelled, coverage=coverage)
 
     def _observed(self, hypothesis: Hypothesis, raw: bytes) -> Hypothesis:
         """Let the decorators of the open hole see its text so far."""
@@ -435,6 +472,7 @@ class Stepper:
 
         As many stay as can; None if no tokens spell the value.
         """
+        value = hole.lead + value
         ends = [0]  # of the hole's tokens, in bytes, as far as they lie inside the value
         for token_id in hypothesis.ids[hole.first :]:
             ends.append(ends[-1] + len(self._model.vocabulary.tokens[token_id]))
