@@ -58,6 +58,13 @@ for _command in (check, check_grammar, fmt, mask, repl, trace):
 @click.option("-c", "code", metavar="CODE", help="The query itself, instead of a file.")
 @click.option("--arg", "args", multiple=True, metavar="NAME=VALUE", help="An argument.")
 @model_options
+@click.option(
+    "--healing",
+    type=click.Choice(["space", "full", "off"]),
+    default="space",
+    show_default=True,
+    help="Where a hole's first token may begin inside the prompt's last one.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print results as JSON, one per line.")
 @click.option("--data", type=click.Path(path_type=Path), help="Many inputs: a .jsonl or .csv file.")
 @click.option("--output", type=click.Path(path_type=Path), help="Results of --data, as .jsonl.")
@@ -69,6 +76,7 @@ def run(
     args: tuple[str, ...],
     decoder: str | None,
     seed: int | None,
+    healing: str,
     as_json: bool,
     data: Path | None,
     output: Path | None,
@@ -87,12 +95,14 @@ def run(
     arguments = read_arguments(program, args)
     check_decoder(decoder)
     if data is not None:
-        _run_data(program, arguments, data, output, decoder, seed, batch_size, options)
+        how = {"decoder": decoder, "seed": seed, "healing": healing}
+        _run_data(program, arguments, data, output, how, batch_size, options)
         return
     if output is not None:
         raise click.UsageError("--output goes with --data; use > to keep what is printed")
     model = load_given(program, options)
-    results = _run_once(program, arguments, model, decoder, seed, as_json=as_json)
+    how = {"decoder": decoder, "seed": seed, "healing": healing}
+    results = _run_once(program, arguments, model, how, as_json=as_json)
     sys.exit(COMPLETE if all(result.status == "complete" for result in results) else INCOMPLETE)
 
 
@@ -100,14 +110,13 @@ def _run_once(
     program: Program,
     arguments: dict[str, Any],
     model: LanguageModel,
-    decoder: str | None,
-    seed: int | None,
+    how: dict[str, Any],
     *,
     as_json: bool,
 ) -> list[Result]:
     from lmql_like.runtime.run import start_run
 
-    running = start_run(program, arguments, model=model, decoder=decoder, seed=seed)
+    running = start_run(program, arguments, model=model, **how)
     printer = _Printer()
     for event in running.events():
         if not as_json:
@@ -168,8 +177,7 @@ def _run_data(
     arguments: dict[str, Any],
     data: Path,
     output: Path | None,
-    decoder: str | None,
-    seed: int | None,
+    how: dict[str, Any],
     batch_size: int,
     model_options: dict[str, Any],
 ) -> None:
@@ -180,7 +188,9 @@ def _run_data(
 
     if output is None:
         raise click.UsageError("--data needs --output FILE.jsonl for the results")
-    about = [model_options["model"], decoder, seed]
+    about = [model_options["model"], how["decoder"], how["seed"]]
+    if how["healing"] != "space":
+        about.append(how["healing"])
     if model_options["adaptive_gate"] is not None:  # it changes results
         about.append(model_options["adaptive_gate"])
     options = json.dumps(about)
@@ -189,7 +199,7 @@ def _run_data(
     columns = ("[progress.description]{task.description}", BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
         task = progress.add_task("rows", total=work.n_rows, completed=work.n_done)
-        for n in work.run(model, decoder=decoder, seed=seed, batch_size=batch_size):
+        for n in work.run(model, batch_size=batch_size, **how):
             progress.advance(task, n)
     counts = ", ".join(f"{count} {status}" for status, count in sorted(work.statuses.items()))
     click.echo(f"{output}: {work.n_rows} rows ({counts or 'none'})", err=True)

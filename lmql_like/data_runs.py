@@ -99,6 +99,7 @@ class DataRun:
         decoder: str | None = None,
         seed: int | None = None,
         batch_size: int = 32,
+        healing: str = "space",
     ) -> Iterator[int]:
         """Run the rows that are left; yield how many were written, whenever some were.
 
@@ -112,7 +113,8 @@ class DataRun:
         seed = 0 if seed is None else seed  # a run that is resumed must draw the same samples
         with self._open() as file:
             n_written = 0
-            for row, result in self._results(model, decoder, seed, max(32, batch_size)):
+            how = {"decoder": decoder, "seed": seed, "healing": healing}
+            for row, result in self._results(model, how, max(32, batch_size)):
                 self.statuses[result["status"]] += 1
                 line = {"row": row.number, "digest": row.digest, **result}
                 file.write(json.dumps(line, allow_nan=False) + "\n")
@@ -124,7 +126,7 @@ class DataRun:
                     n_written = 0
 
     def _results(
-        self, model: LanguageModel, decoder: str | None, seed: int, max_rows: int
+        self, model: LanguageModel, how: dict[str, Any], max_rows: int
     ) -> Iterator[tuple[_Row, dict[str, Any]]]:
         """Yield each row with its best result, in order; all good rows are one run."""
         good = [row for row in self._left if row.error is None]
@@ -132,9 +134,8 @@ class DataRun:
             self._program,
             [row.arguments for row in good],
             model=model,
-            decoder=decoder,
-            seed=seed,
             max_rows=max_rows,
+            **how,
             indices=[row.number for row in good],
         ).by_input()
         for row in self._left:

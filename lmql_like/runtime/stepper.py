@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -36,6 +36,7 @@ from lmql_like.runtime.author_conditions import TokenFilter
 from lmql_like.runtime.coverage import Coverage, CoverageTracker, goals_of
 from lmql_like.runtime.distributions import Distribution
 from lmql_like.runtime.healing import Healer
+from lmql_like.runtime.hole_encoder import HoleEncoder
 from lmql_like.runtime.hypotheses import Hypothesis, OpenHole, Segment, incomplete_tail
 from lmql_like.runtime.interpreter import DeadEnd, Done, Fill, Hole, Interpreter
 from lmql_like.runtime.masking import MaskRow, MaskTable, Recognizer, recognizer_for
@@ -86,6 +87,7 @@ class Stepper:
         self._filter = TokenFilter(model.vocabulary)
         self._healer = Healer(model.vocabulary, healing)
         self._writer = PromptWriter(model)
+        self._encoder = HoleEncoder(model)
         self._trackers: dict[Recognizer, CoverageTracker | None] = {}
 
     def start(
@@ -250,7 +252,7 @@ class Stepper:
 
     def _take_best(self, hypothesis: Hypothesis, hole: OpenHole, options: Options) -> Hypothesis:
         """Fill a hole with the likeliest of its values."""
-        longest = max(len(self._encode(value.encode())) for value in options.values)
+        longest = max(len(self._encoder.encode(value.encode())) for value in options.values)
         if len(hypothesis.ids) + longest > self._limit:
             return hypothesis.but(status="truncated")
         scored = self._score(hypothesis.ids, options, hole.recognizer)
@@ -277,7 +279,7 @@ class Stepper:
             ids,
             options,
             scorer=self.scorer,
-            encode=self._encode,
+            encode=self._encoder.encode,
             vocabulary=self._model.vocabulary,
             recognizer=recognizer,
         )
@@ -318,7 +320,7 @@ class Stepper:
     def _token_lengths(self, phrase: bytes) -> list[int]:
         """Return the lengths in bytes of the tokens that write a phrase."""
         try:
-            ids = self._encode(phrase)
+            ids = self._encoder.encode(phrase)
         except ModelError:  # only tokens that go on behind it can write it
             return [len(phrase)]
         return [len(self._model.vocabulary.tokens[token_id]) for token_id in ids]
@@ -339,7 +341,7 @@ class Stepper:
         # Inside a character the mask knows better than the tokenizer.
         filters = self._filters(hole)  # what the author's own conditions mask, only rows know
         if forced and not filters and not incomplete_tail(hole.raw):
-            run = self._forced_tokens(hole, forced)[:room]
+            run = self._encoder.forced_tokens(hole, forced)[:room]
             if run:
                 return self._append_to_hole(hypothesis, run, forced=True)
         is_slow = not filters and self._masks.is_slow(hole.recognizer, hole.state)
@@ -369,21 +371,6 @@ class Stepper:
     def _single_bytes(self) -> frozenset[int]:
         """The bytes that are tokens by themselves."""
         return frozenset(token[0] for token in self._model.vocabulary.tokens if len(token) == 1)
-
-    def _forced_tokens(self, hole: OpenHole, forced: bytes) -> list[int]:
-        """Encode forced text; keep the tokens that are certain and that the mask allows."""
-        masker = hole.recognizer.masker
-        try:
-            ids = self._encode(forced)
-        except ModelError:  # only tokens that go on behind the forced text can write it
-            return []
-        state = hole.state
-        for n, token_id in enumerate(ids):
-            advanced = masker.advance(state, token_id)
-            if advanced is None:
-                return ids[:n]
-            state = advanced
-        return ids if masker.is_final(state) else ids[:-1]
 
     def _append_to_hole(
         self, hypothesis: Hypothesis, new: list[int], *, forced: bool
@@ -438,7 +425,7 @@ class Stepper:
         hole = _hole_of(hypothesis)
         value = hole.recognizer.automaton.value(hole.raw)
         if value != hole.raw:
-            cut = self._cut(hypothesis, hole, value)
+            cut = self._encoder.cut(hypothesis, hole, value)
             if cut is None:
                 return hypothesis.but(status="dead-end")
             shared, spelled = cut
@@ -464,38 +451,6 @@ class Stepper:
         with self._attended(closed):
             step = self._interpreter.fill(state, value.decode())
         return closed.but(step=step)
-
-    def _cut(
-        self, hypothesis: Hypothesis, hole: OpenHole, value: bytes
-    ) -> tuple[int, list[int]] | None:
-        """Return how many of the prompt's ids stay, and what spells the rest of `value`.
-
-        As many stay as can; None if no tokens spell the value.
-        """
-        value = hole.lead + value
-        ends = [0]  # of the hole's tokens, in bytes, as far as they lie inside the value
-        for token_id in hypothesis.ids[hole.first :]:
-            ends.append(ends[-1] + len(self._model.vocabulary.tokens[token_id]))
-            if ends[-1] > len(value):
-                ends.pop()
-                break
-        for n in range(len(ends) - 1, -1, -1):
-            with suppress(ModelError):  # only tokens that begin before can spell it
-                return hole.first + n, self._encode(value[ends[n] :])
-        return None
-
-    def _encode(self, data: bytes) -> list[int]:
-        """Return ids that spell some bytes of a hole exactly."""
-        if not data:
-            return []
-        try:
-            ids = self._model.encode(data.decode(), at_start=False)
-        except UnicodeDecodeError:  # it begins or ends inside a character
-            return self._tokens.encode_greedily(data)
-        spelled = b"".join([self._model.vocabulary.tokens[token_id] for token_id in ids])
-        if spelled != data:  # the name of a special token: here it is plain text
-            return self._tokens.encode_greedily(data)
-        return ids
 
 
 _NOTHING = Hypothesis(Done(ProgramState(), "", None))
