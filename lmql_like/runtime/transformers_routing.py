@@ -150,9 +150,9 @@ class RoutingRecorder:
         if len(real) != len(chosen):
             return
         valid = chosen[real]
-        load.counts += torch.bincount(
-            valid[(valid >= 0) & (valid < len(load.counts))].reshape(-1), minlength=len(load.counts)
-        )
+        counts = torch.bincount(valid[valid >= 0].reshape(-1), minlength=len(load.counts))
+        counts[: len(load.counts)] += load.counts  # some routers also choose to do nothing
+        load.counts = counts
         load.n_tokens += int(real.sum())
         load.n_dropped += int((valid < 0).sum())
         entropies = None
@@ -195,4 +195,4 @@ class RoutingRecorder:
 
 def _n_experts(module: nn.Module) -> int:
     count = getattr(module, "num_experts", None)
-    return int(count) if isinstance(count, int) else len(list(module.children()))
+    return int(count) if isinstance(count, int) else 1

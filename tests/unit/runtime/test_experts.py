@@ -318,6 +318,20 @@ def chosen_by(hf, routers, ids):
     return tuple(tuple(experts.tolist()) for experts in chosen)
 
 
+@pytest.mark.parametrize("kind", ["longcat_flash", "dbrx", "deepseek_v3", "jamba"])
+def test_every_choice_is_counted_once(kind):
+    model = fresh(kind)
+    recorder = RoutingRecorder(model)
+    state = StateMaker(model, recorder=recorder).make("recompute", 1)
+    state.extend([[5, 9, 3, 77]], [1])
+    routed = recorder.last_of_row(0)
+    layers = recorder.to_json()["layers"]
+    assert len(layers) == len(routed.experts) > 0
+    for layer, experts in zip(layers, routed.experts, strict=True):
+        assert sum(layer["load"]) == pytest.approx(1.0, abs=1e-3)
+        assert all(layer["load"][expert] > 0 for expert in experts)
+
+
 def test_dropped_tokens_are_counted():
     model = copy.deepcopy(tiny_source_model("switch_transformers"))
     recorder = RoutingRecorder(model)
