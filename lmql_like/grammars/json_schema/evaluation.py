@@ -166,6 +166,15 @@ class Evaluator:
         self._domains[condition] = found
         return found
 
+    def known_domain(self, condition: Condition) -> Domain | None:
+        """Return the domain of a condition, None while it is being evaluated."""
+        try:
+            return self.domain(condition)
+        except SchemaError as error:
+            if error.code != "S104":
+                raise
+            return None
+
     def _evaluate(self, condition: Condition) -> Domain:
         if isinstance(condition, Place):
             from lmql_like.grammars.json_schema.keywords import evaluate
@@ -209,13 +218,10 @@ class Evaluator:
         if condition == FALSE:
             return True
         try:
-            return self._is_empty_domain(self.domain(condition), depth)
+            domain = self.known_domain(condition)
         except GrammarError:
             return False
-        except SchemaError as error:
-            if error.code != "S104":
-                raise
-            return False  # it is being evaluated right now
+        return domain is not None and self._is_empty_domain(domain, depth)
 
     def _is_empty_domain(self, domain: Domain, depth: int) -> bool:
         return (

@@ -25,6 +25,7 @@ from lmql_like.grammars.regex.nodes import Alternation, Choice, Node, Reference
 
 __all__ = ["LazyRules", "Lowering"]
 
+_MANY = 4  # alternatives that share rules of members
 _SMALL_ENUM = 64  # texts that stand where they are used
 
 
@@ -76,6 +77,7 @@ class Lowering:
         self.rules = LazyRules(layout.shared_rules(options.layout))
         self._nodes: dict[Condition, Node] = {TRUE: Reference("value"), FALSE: NOTHING}
         self._domains: dict[Domain, Node] = {}
+        self.member_rules: dict[tuple[str, Condition], Reference] = {}
         self._strings: dict[Condition, Node] = {TRUE: Reference("string"), FALSE: NOTHING}
 
     def value(self, condition: Condition) -> Node:
@@ -112,7 +114,8 @@ class Lowering:
             if domain.objects == (ANY_OBJECT,):
                 options.append(Reference("object"))
             else:
-                options += [object_node(self, one) for one in domain.objects]
+                many = len(domain.objects) >= _MANY
+                options += [object_node(self, one, is_one_of_many=many) for one in domain.objects]
         if len(options) == 1:
             return options[0]
         return Alternation(tuple(options)) if options else NOTHING

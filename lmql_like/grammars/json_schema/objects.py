@@ -38,7 +38,7 @@ from lmql_like.grammars.json_schema.strings import (
     text_holds,
     texts_are_empty,
 )
-from lmql_like.grammars.regex.nodes import Alternation, Concat, Diagram, Node
+from lmql_like.grammars.regex.nodes import Alternation, Concat, Diagram, Node, Reference
 
 if TYPE_CHECKING:
     from lmql_like.grammars.json_schema.lowering import Lowering
@@ -77,19 +77,25 @@ class _Region:
     values: Condition
 
 
-def object_node(lowering: Lowering, one: ObjectSet) -> Node:
+def object_node(lowering: Lowering, one: ObjectSet, *, is_one_of_many: bool = False) -> Node:
     """Return the objects of a set.
+
+    Args:
+        lowering: where values and rules come from.
+        one: the set.
+        is_one_of_many: it is an alternative to others like it, which share its members.
 
     Raises:
         SchemaError: S302 and S304 over a limit, S305 where any order is asked for and too
             many members are required.
     """
-    return _Objects(lowering, one).node()
+    return _Objects(lowering, one, is_one_of_many).node()
 
 
 class _Objects:
-    def __init__(self, lowering: Lowering, one: ObjectSet) -> None:
+    def __init__(self, lowering: Lowering, one: ObjectSet, is_one_of_many: bool) -> None:
         self._lowering = lowering
+        self._is_one_of_many = is_one_of_many
         self._one = one
         self._where = lowering.options.layout
         self._names = self._declared()
@@ -170,9 +176,8 @@ class _Objects:
                 if text_holds(names, name)
             ]
             own = bit.get(name, 0)
-            key = self._where.name(name)
             named[name] = [
-                _Member(self._member(key, value), own | extra, own)
+                _Member(self._named_member(name, value), own | extra, own)
                 for extra, value in self._variants(condition, fitting)
             ]
         others = []
@@ -215,6 +220,16 @@ class _Objects:
                 if value == FALSE or (count and self._lowering.evaluator.is_empty(value)):
                     continue
                 yield sum(bit for bit, _ in chosen), value
+
+    def _named_member(self, name: str, condition: Condition) -> Node:
+        """Return a member; a rule of its own where many kinds of objects may have it."""
+        if not self._is_one_of_many:
+            return self._member(self._where.name(name), condition)
+        known, rules = self._lowering.member_rules, self._lowering.rules
+        if (name, condition) not in known:
+            node = self._member(self._where.name(name), condition)
+            known[name, condition] = rules.add(rules.fresh("m"), partial(_itself, node))
+        return known[name, condition]
 
     def _member(self, key: Node, condition: Condition) -> Node:
         return Concat((key, self._lowering.value(condition)))
@@ -376,7 +391,9 @@ class _Objects:
         for _, member, _ in edges:
             uses[member] += 1
         return [
-            node if used < 2 else rules.add(rules.fresh("m"), partial(_itself, node))
+            node
+            if used < 2 or isinstance(node, Reference)
+            else rules.add(rules.fresh("m"), partial(_itself, node))
             for node, used in zip(members, uses, strict=True)
         ]
 

@@ -67,7 +67,9 @@ def _constants(evaluator: Evaluator, one: ObjectSet) -> dict[str, frozenset[str]
         name = next(iter(names.values))
         if name not in required:
             continue
-        domain = evaluator.domain(values)
+        domain = evaluator.known_domain(values)
+        if domain is None:
+            continue
         texts = texts_in(domain.strings)
         others = domain.atoms or domain.arrays or domain.objects or domain.numbers != FALSE
         if texts is not None and not others:
