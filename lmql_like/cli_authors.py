@@ -59,12 +59,18 @@ def check(file: str | None, code: str | None, strict: bool, as_json: bool) -> No
 
 
 def _show_facts(program: Program) -> None:
+    from lmql_like.language.listing import own_conditions
+
     for parameter in program.parameters:
         kind = getattr(parameter.annotation, "__name__", None) or parameter.annotation or "str"
         default = "required" if parameter.is_required else f"default {parameter.default!r}"
         click.echo(f"  argument {parameter.name}: {kind} ({default})")
     for hole in program.holes:
         click.echo(f"  hole {hole}")
+    for condition in own_conditions(program):
+        click.echo(
+            f"  condition {condition} (a function's: checked when the hole ends, not masked)"
+        )
     if program.decoder:
         click.echo(f"  decoder {program.decoder.name}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import textwrap
 from collections.abc import Iterator
 from dataclasses import fields
@@ -9,10 +10,19 @@ from typing import Any
 
 from lmql_like.language.code import Code
 from lmql_like.language.constraints import Constraint
+from lmql_like.language.custom import Applied
 from lmql_like.language.parameters import Parameter
-from lmql_like.language.program import HoleCall, Inset, Instruction, Program, RoleTag
+from lmql_like.language.program import (
+    Ask,
+    HoleCall,
+    Inset,
+    Instruction,
+    Program,
+    RoleTag,
+    Run,
+)
 
-__all__ = ["list_program"]
+__all__ = ["list_program", "own_conditions"]
 
 
 def list_program(program: Program) -> str:
@@ -92,3 +102,37 @@ def _constraint(constraint: Constraint) -> str:
     values = [getattr(constraint, item.name) for item in fields(constraint)]  # type: ignore[arg-type]
     details = [_code(v) if isinstance(v, Code) else v for v in values if isinstance(v, str | Code)]
     return f"{name}({', '.join(details)})"
+
+
+def own_conditions(program: Program) -> list[str]:
+    """Return the calls of functions of the author's that conditions hold, each once.
+
+    Classes that the program itself puts under `@constraint` are operators, no functions.
+    """
+    operators = {
+        node.name
+        for step in program.instructions
+        if isinstance(step, Run) and isinstance(node := step.code.tree, ast.ClassDef)
+        for decorator in node.decorator_list
+        if isinstance(decorator, ast.Name) and decorator.id == "constraint"
+    }
+    calls = [
+        call
+        for step in program.instructions
+        if isinstance(step, Ask)
+        for constraint in step.hole.constraints
+        for call in _applied(constraint)
+    ]
+    shown = [
+        _code(call.call)
+        for call in calls
+        if call.function is None or call.function.text not in operators
+    ]
+    return list(dict.fromkeys(shown))
+
+
+def _applied(constraint: Constraint) -> Iterator[Applied]:
+    if isinstance(constraint, Applied):
+        yield constraint
+    for part in constraint.parts:
+        yield from _applied(part)

@@ -6,11 +6,14 @@ import itertools
 import textwrap
 
 import pytest
+from click.testing import CliRunner
 
 import lmql_like
+from lmql_like.cli import main
 from lmql_like.errors import LmqlLikeError
 from lmql_like.grammars.vocabulary import Vocabulary
 from lmql_like.language.compiler import compile_query
+from lmql_like.language.listing import own_conditions
 from lmql_like.runtime.run import run_program
 from lmql_like.runtime.toy_model import ToyModel
 
@@ -247,3 +250,11 @@ def test_refused(text, code):
     with pytest.raises(LmqlLikeError) as raised:
         run(text)
     assert raised.value.code == code
+
+
+def test_check_says_what_is_checked_and_not_masked():
+    query = textwrap.dedent(CLASSES) + '"[X]" where low(X) and Even(X) and X.isupper()'
+    assert own_conditions(compile_query(query)) == ["`low(X)`", "`X.isupper()`"]
+    result = CliRunner().invoke(main, ["check", "-c", query])
+    assert "  condition `low(X)` (a function's: checked when the hole ends" in result.stdout
+    assert "Even" not in result.stdout
