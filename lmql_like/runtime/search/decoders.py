@@ -114,7 +114,7 @@ def make_decoder(name: str, /, **arguments: Any) -> DecoderSpec:
         raise RunError(
             "R201",
             f"there is no decoder '{name}'",
-            help=did_you_mean(name, DECODERS) or f"there are {', '.join(DECODERS)}",
+            help=f"{did_you_mean(name, DECODERS)} The decoders are {', '.join(DECODERS)}.".strip(),
         )
     values = {parameter.name: parameter.default for parameter in known.parameters}
     for key, value in arguments.items():
