@@ -42,6 +42,7 @@ __all__ = [
 Schema: TypeAlias = "str | bool | Mapping[str, Any]"
 
 _KEY_ORDERS = ("auto", "declared", "any")
+_ADDITIONAL = ("schema", "forbid")
 _MODES = ("refuse", "warn")
 _FORMATS = ("assert", "annotate")
 
@@ -74,6 +75,7 @@ def compile_json_schema(
     *,
     whitespace: str = "flexible",
     key_order: str = "auto",
+    additional: str = "schema",
     formats: str = "assert",
     unenforced: str = "refuse",
     limits: Limits = DEFAULT_LIMITS,
@@ -87,6 +89,8 @@ def compile_json_schema(
         key_order: "auto", any order while at most six members are required, and the
             required ones in the schema's order in larger objects; "any", any order or an
             error; "declared", the schema's order, additional members last.
+        additional: "schema", members that are not declared are what the schema says; "forbid",
+            an object that declares members has no others of which it says nothing.
         formats: "assert" or "annotate", whether `format` is enforced.
         unenforced: "refuse" what cannot be enforced, or "warn" and leave it out.
         limits: bounds, see `Limits`.
@@ -99,6 +103,7 @@ def compile_json_schema(
         schema,
         whitespace=whitespace,
         key_order=key_order,
+        additional=additional,
         formats=formats,
         unenforced=unenforced,
     )
@@ -119,17 +124,22 @@ def read_json_schema(
     *,
     whitespace: str = "flexible",
     key_order: str = "auto",
+    additional: str = "schema",
     formats: str = "assert",
     unenforced: str = "refuse",
 ) -> SchemaRules:
     """Return the rules of a schema; arguments and errors as of `compile_json_schema`."""
     where = layout.layout(whitespace)
     _check("key_order", key_order, _KEY_ORDERS)
+    _check("additional", additional, _ADDITIONAL)
     _check("formats", formats, _FORMATS)
     _check("unenforced", unenforced, _MODES)
     try:
         return _read(
-            _parse(schema), Options(where, key_order), formats == "assert", unenforced == "warn"
+            _parse(schema),
+            Options(where, key_order, closed=additional == "forbid"),
+            formats == "assert",
+            unenforced == "warn",
         )
     except GrammarError as error:
         raise too_large(error, None) from error

@@ -62,10 +62,18 @@ class LazyRules(Mapping[str, Node]):
 
 @dataclass(frozen=True)
 class Options:
-    """How values are written: white space, and the order of keys."""
+    """How values are written.
+
+    Attributes:
+        layout: white space.
+        key_order: the order of members.
+        closed: whether objects that declare members have no others where the schema would
+            let them be anything.
+    """
 
     layout: Layout
     key_order: str
+    closed: bool = False
 
 
 class Lowering:

@@ -159,7 +159,12 @@ class _Objects:
                 raise SchemaError(
                     "S302", f"patterns of names overlap in more than {_MOST_REGIONS} ways"
                 )
-        return [region for region in regions if region.values != FALSE]
+        closed = self._lowering.options.closed and self._names
+        return [
+            region
+            for region in regions
+            if region.values != FALSE and not (closed and region.values == TRUE)
+        ]
 
     def _members(self, tracked: list[str]) -> tuple[dict[str, list[_Member]], list[_Member]]:
         """Return the members with each declared name, and those with other names.

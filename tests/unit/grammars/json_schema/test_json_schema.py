@@ -79,7 +79,13 @@ def test_every_schema_code_is_raised_by_a_test():
 
 @pytest.mark.parametrize(
     "options",
-    [{"whitespace": "none"}, {"key_order": "all"}, {"formats": "no"}, {"unenforced": "ignore"}],
+    [
+        {"whitespace": "none"},
+        {"key_order": "all"},
+        {"additional": "no"},
+        {"formats": "no"},
+        {"unenforced": "ignore"},
+    ],
 )
 def test_an_unknown_option_is_refused(options):
     with pytest.raises(SchemaError) as caught:
@@ -128,6 +134,18 @@ def test_declared_order():
         assert automaton.matches(members(*accepted)), accepted
     for refused in ("ba", "c", "acb", "azb", "aa", ""):
         assert not automaton.matches(members(*refused)), refused
+
+
+def test_additional_members_can_be_forbidden_where_the_schema_says_nothing():
+    schema = {
+        "properties": {"a": {"properties": {"b": {}}}, "free": {"type": "object"}},
+        "patternProperties": {"^x": {"type": "integer"}},
+    }
+    automaton = compile_json_schema(schema, additional="forbid")
+    assert automaton.matches('{"a": {"b": 1}, "x1": 2, "free": {"z": 1}}')
+    assert not automaton.matches('{"y": 1}')
+    assert not automaton.matches('{"a": {"c": 1}}')
+    assert compile_json_schema(schema).matches('{"y": 1, "a": {"c": 1}}')
 
 
 def test_white_space():
