@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from lmql_like.grammars.automata.lazy_dfa import LazyDfa
 from lmql_like.grammars.automaton import Automaton
-from lmql_like.grammars.vocabulary import Vocabulary
+from lmql_like.grammars.mask_memo import MaskMemo
 
 __all__ = ["Completions"]
 
@@ -35,14 +35,14 @@ class Completions:
     Args:
         automaton: gives the token counts at which its tests change.
         dfa: its deterministic automaton over the vocabulary's bytes.
-        vocabulary: the tokens.
+        memo: the masker's; it knows the vocabulary.
     """
 
-    def __init__(self, automaton: Automaton, dfa: LazyDfa, vocabulary: Vocabulary) -> None:
+    def __init__(self, automaton: Automaton, dfa: LazyDfa, memo: MaskMemo) -> None:
         self._automaton = automaton
         self._dfa = dfa
-        self._vocabulary = vocabulary
-        self._path = np.empty(vocabulary.longest_token + 1, np.int32)
+        self._memo = memo
+        self._vocabulary = memo.vocabulary
         self._ends: dict[int, NDArray[np.int32]] = {}
         self._fits: dict[tuple[int, int], bool] = {}
         self._last_count = automaton.count_bounds[-1] if automaton.count_bounds else 0
@@ -61,7 +61,7 @@ class Completions:
         if ends is None:
             if len(self._ends) > 4096:  # bounded: each is a small array, made again if needed
                 self._ends.clear()
-            ends = self._dfa.token_ends(state, self._vocabulary.trie, self._path)
+            ends = self._dfa.token_ends(state, self._memo)
             self._ends[state] = ends
         return ends
 

@@ -8,6 +8,7 @@ budget, so every hypothesis, row and request that uses a masker shares them.
 from __future__ import annotations
 
 import threading
+from itertools import islice
 from typing import TypeAlias
 
 import numpy as np
@@ -29,7 +30,8 @@ class TokenMasker:
     Args:
         automaton: the constraint.
         vocabulary: the model's tokens.
-        row_budget: bytes of rows kept; when they are used up, all rows are dropped.
+        row_budget: bytes of rows kept; above it, the oldest rows go. Another half of it
+            is for the parts that rows are put together from.
 
     A completion is a sequence of this vocabulary's tokens. The end-of-text bits are set
     where the constraint accepts.
@@ -55,7 +57,8 @@ class TokenMasker:
         self.automaton = automaton
         self.vocabulary = vocabulary
         self._dfa = automaton.dfa(vocabulary.alphabet)
-        self._completions = Completions(automaton, self._dfa, vocabulary)
+        self._memo = self._dfa.new_memo(vocabulary, row_budget // 2)
+        self._completions = Completions(automaton, self._dfa, self._memo)
         # Without token counts, and where bytes can always be written, bytes say it all.
         self._counts = bool(automaton.count_bounds)
         self._needs_tokens = self._counts or not vocabulary.spells_every_byte
@@ -65,9 +68,6 @@ class TokenMasker:
         for eos in vocabulary.eos_token_ids:
             self._eos_row[eos >> 5] |= np.uint32(1 << (eos & 31)).astype(np.int32)
         self._eos = frozenset(vocabulary.eos_token_ids)
-        self._path = np.empty(vocabulary.longest_token + 1, np.int32)
-        self._work = np.empty((2, 1024, 2), np.int32)
-        self._probes = self._dfa.slice_probes(vocabulary.sliced.slices)
         self._lock = threading.Lock()
 
     def start(self) -> MaskerState | None:
@@ -86,9 +86,8 @@ class TokenMasker:
         """
         known = self._rows.get(state)
         if known is None:
-            with self._lock:
-                known = self._make_row(state)
-        row[:] = known
+            known = self._make_row(state)
+        np.copyto(row, known)
 
     def advance(self, state: MaskerState, token_id: int) -> MaskerState | None:
         """Return the state behind a token; None where the token is not allowed."""
@@ -96,8 +95,11 @@ class TokenMasker:
             return self.END if self.is_accepting(state) else None
         if not 0 <= token_id < self.vocabulary.size:
             return None
-        token = self.vocabulary.tokens[token_id]
-        return self._advance(state, token, 1) if token else None
+        if state == self.END or not self.vocabulary.tokens[token_id]:
+            return None
+        position, count = self._split(state)
+        position = self._dfa.advance_token(position, token_id, self.vocabulary)
+        return self._state(position, count + 1)
 
     def advance_bytes(
         self, state: MaskerState, data: bytes, *, tokens: int = 1
@@ -156,11 +158,16 @@ class TokenMasker:
         if state == self.END:
             return None
         position, count = self._split(state)
-        position = self._dfa.advance(position, data)
+        return self._state(self._dfa.advance(position, data), count + tokens)
+
+    def _state(self, position: int, count: int) -> MaskerState | None:
+        """Return the state of a position, None where no completion in tokens exists."""
         if not position:
             return None
-        count = self._completions.saturate(count + tokens)
-        if self._needs_tokens and not self._completions.fits(position, count):
+        if not self._needs_tokens:
+            return position
+        count = self._completions.saturate(count)
+        if not self._completions.fits(position, count):
             return None
         return (position, count) if self._counts else position
 
@@ -174,15 +181,16 @@ class TokenMasker:
                 self._add_live_tokens(position, row)
             if self.is_accepting(state):
                 row |= self._eos_row
-        if len(self._rows) >= self._row_limit:
-            self._rows.clear()
         row.flags.writeable = False
-        self._rows[state] = row
+        with self._lock:
+            if len(self._rows) >= self._row_limit:
+                for old in list(islice(self._rows, self._row_limit // 8)):
+                    del self._rows[old]
+            self._rows[state] = row
         return row
 
     def _add_live_tokens(self, position: int, row: NDArray[np.int32]) -> None:
-        tokens = self.vocabulary.sliced
-        self._dfa.mask(position, tokens, self._probes, self._path, self._work, row)
+        self._dfa.mask(position, self._memo, row)
 
     def _add_fitting_tokens(self, position: int, count: int, row: NDArray[np.int32]) -> None:
         """Add the tokens behind which a completion in tokens exists."""
@@ -193,7 +201,7 @@ class TokenMasker:
         elif fitting:
             wanted = np.zeros(int(ends[-1]) + 1, np.uint8)
             wanted[fitting] = 1
-            self._dfa.mask_ending_in(position, self.vocabulary.trie, self._path, wanted, row)
+            self._dfa.mask_ending_in(position, self._memo, wanted, row)
 
 
 def _begun_character(data: bytes) -> int:

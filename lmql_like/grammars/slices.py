@@ -18,24 +18,30 @@ from numpy.typing import NDArray
 
 from lmql_like.grammars.token_trie import make_trie
 from lmql_like.grammars.utf8 import valid_utf8_table
+from lmql_like.kernels.handles import handle_of
 from lmql_like.kernels.layouts import SliceArrays, TrieArrays
 
-__all__ = ["SlicedTokens", "make_slices"]
+__all__ = ["GROUP_DEPTHS", "SlicedTokens", "make_slices"]
 
 _TEXT = bytes(byte for byte in range(0x20, 0x100) if byte not in b'"\\\x7f')
 _ALNUM = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
+# Bytes of the tokens of a group at most; the last group has the others. The look-ahead
+# classes of states are as fine as the group's tokens need.
+GROUP_DEPTHS = (16, 32)
+
 # (kind, characters of a token at most), widest first: a state that admits long tokens of
-# a kind admits the shorter ones too, and leaves fewer over.
-_KINDS = ((_TEXT, 32), (_TEXT, 12), (_TEXT, 6), (_ALNUM, 16), (_ALNUM, 6))
+# a kind admits the shorter ones too, and leaves fewer over. All are tokens of group 0.
+_KINDS = ((_TEXT, 16), (_TEXT, 8), (_TEXT, 4), (_ALNUM, 16), (_ALNUM, 5))
 _FEWEST_TOKENS = 64
 
 
 class SlicedTokens(NamedTuple):
-    """The slices of a vocabulary, and the tries of the tokens that each leaves over."""
+    """The groups of a vocabulary, the slices of the first, and the tries to walk."""
 
     slices: SliceArrays
     tries: TrieArrays
+    handle: NDArray[np.int64]  # of both, as kernels take it
 
 
 def make_slices(tokens: Sequence[bytes], n_words: int) -> SlicedTokens:
@@ -46,10 +52,12 @@ def make_slices(tokens: Sequence[bytes], n_words: int) -> SlicedTokens:
         n_words: words of a packed row.
     """
     table = np.array(valid_utf8_table(), np.int8)
+    sizes = np.array([len(token) for token in tokens], np.int32)
+    group = np.searchsorted(GROUP_DEPTHS, sizes)
     lengths = {kind: _characters(tokens, kind) for kind, _ in _KINDS}
     readers, longest, rows, tries = [], [], [], []
     for kind, limit in _KINDS:
-        inside = (lengths[kind] > 0) & (lengths[kind] <= limit)
+        inside = (lengths[kind] > 0) & (lengths[kind] <= limit) & (group == 0)
         if inside.sum() < _FEWEST_TOKENS:
             continue
         bits = np.zeros(n_words * 32, np.uint8)
@@ -57,15 +65,17 @@ def make_slices(tokens: Sequence[bytes], n_words: int) -> SlicedTokens:
         readers.append(_reader(table, kind))
         longest.append(limit)
         rows.append(np.packbits(bits, bitorder="little").view(np.int32))
-        tries.append(make_trie(tokens, np.flatnonzero(~inside).tolist()))
-    tries.append(make_trie(tokens, range(len(tokens))))
+        tries.append(make_trie(tokens, np.flatnonzero(~inside & (group == 0)).tolist()))
+    for index in range(len(GROUP_DEPTHS) + 1):
+        tries.append(make_trie(tokens, np.flatnonzero(group == index).tolist()))
     slices = SliceArrays(
         reader=np.array(readers, np.int8).reshape(-1, *table.shape),
         longest=np.array(longest, np.int32),
         rows=np.array(rows, np.int32).reshape(-1, n_words),
         first_node=np.cumsum([0, *(trie.byte.size for trie in tries)], dtype=np.int32),
     )
-    return SlicedTokens(slices, _join(tries))
+    joined = _join(tries)
+    return SlicedTokens(slices, joined, handle_of((*joined, *slices)))
 
 
 def _reader(table: NDArray[np.int8], kind: bytes) -> NDArray[np.int8]:

@@ -6,6 +6,9 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lmql_like.errors import GrammarError
 from lmql_like.grammars.slices import SlicedTokens, make_slices
 from lmql_like.grammars.token_bytes import read_token_bytes
@@ -99,6 +102,13 @@ class Vocabulary:
     def sliced(self) -> SlicedTokens:
         """Kinds of tokens that permissive states admit as a whole, and the tries of the rest."""
         return make_slices(self.tokens, self.n_words)
+
+    @cached_property
+    def flat(self) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+        """All tokens one after another: (start int64[size + 1], bytes uint8)."""
+        start = np.zeros(self.size + 1, np.int64)
+        np.cumsum([len(token) for token in self.tokens], out=start[1:])
+        return start, np.frombuffer(b"".join(self.tokens), np.uint8)
 
     @cached_property
     def longest_token(self) -> int:

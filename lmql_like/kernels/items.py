@@ -13,6 +13,7 @@ from numba import njit
 from lmql_like.kernels.layouts import (
     FRAMES,
     FULL,
+    LOCAL,
     OVERFLOW,
     PAIRS,
     SCRATCH,
@@ -90,7 +91,7 @@ def _note_calls(dfa: DfaArrays, net: NetworkArrays, state: int, frame: int, cloc
     """Note the calls that an item makes; return 0 or OVERFLOW."""
     for i in range(net.call_start[state], net.call_start[state + 1]):
         rule = np.int64(net.call_rule[i])
-        if frame and net.call_tail[i]:
+        if frame > LOCAL and net.call_tail[i]:
             # The last thing its rule does: it answers its caller's callers, and no one else.
             for k in range(net.frame_start[frame], net.frame_start[frame + 1]):
                 if _note_call(dfa, net, rule, net.pairs[k], clock) == OVERFLOW:
@@ -179,9 +180,11 @@ def add_closure(
         if size == dfa.members.size or top + room > stack.size:
             dfa.counts[FULL] = SCRATCH
             return OVERFLOW
-        # Only items with edges and accepting ones tell two sets apart.
-        if nfa.edge_start[current + 1] > nfa.edge_start[current] or (
-            frame == 0 and nfa.accept[nfa.component[current]] == current
+        # Only items with edges, accepting ones and local ends tell two sets apart.
+        if (
+            nfa.edge_start[current + 1] > nfa.edge_start[current]
+            or (frame == LOCAL and net.rule_end[current])
+            or (frame == 0 and nfa.accept[nfa.component[current]] == current)
         ):
             dfa.members[size] = frame << 32 | current
             size += 1

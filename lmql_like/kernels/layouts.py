@@ -13,16 +13,29 @@ from numpy.typing import NDArray
 
 __all__ = [
     "DEAD",
+    "EXITS",
     "FRAMES",
     "FULL",
     "ITEMS",
+    "KEYS",
     "LIVE",
+    "LOCAL",
+    "MEMO",
+    "MEMO_FULL",
+    "NEW_NODES",
+    "NEW_ROW",
+    "NEW_TOKENS",
+    "NODES",
     "OVERFLOW",
     "PAIRS",
+    "PARTS",
+    "ROWS",
     "SCRATCH",
     "STATES",
+    "TOKENS",
     "UNKNOWN",
     "DfaArrays",
+    "MemoArrays",
     "NetworkArrays",
     "NfaArrays",
     "SliceArrays",
@@ -41,6 +54,13 @@ DEAD = 2
 # Items of `DfaArrays.counts`: how much is used of the states, of `pool`, the frames and
 # `pairs`; pending calls; and, in FULL, which of these arrays had no room.
 STATES, ITEMS, FRAMES, PAIRS, SCRATCH, FULL = range(6)
+
+# In FULL: it was not the automaton but the masker's memo that had no room.
+MEMO = 6
+
+# The frame of a rule that is read on its own, for the sake of `kernels.compose`: what
+# stands below it is left open. Frame 0 is the bottom, under which nothing stands.
+LOCAL = 1
 
 # Returned by kernels that ran out of room; the caller grows the arrays and calls again.
 OVERFLOW = -1
@@ -94,6 +114,7 @@ class DfaArrays(NamedTuple):
     accepting: NDArray[np.int64]  # [capacity] bit r: accepting while the token count is in regime r
     injecting: NDArray[np.int8]  # [capacity] 1: a STOPS_BEFORE phrase may begin here
     stopped: NDArray[np.int8]  # [capacity] 1: a stop phrase just ended the hole
+    leaving: NDArray[np.int8]  # [capacity] 1: a rule in the frame LOCAL may end here
     set_start: NDArray[
         np.int64
     ]  # [capacity + 1] where a state's set of nfa states stands in `pool`
@@ -136,6 +157,41 @@ class NetworkArrays(NamedTuple):
     call_pair: NDArray[np.int64]  # scratch: their pairs
 
 
+# Items of `MemoArrays.counts`: how many parts, numbers in `keys`, tokens, rows, exit sets
+# and their nodes there are; in MEMO_FULL, which of these arrays had no room; and of the
+# part being made: how many tokens and nodes it has so far, and its row, -1: none.
+PARTS, KEYS, TOKENS, ROWS, EXITS, NODES, MEMO_FULL, NEW_TOKENS, NEW_NODES, NEW_ROW = range(10)
+
+
+class MemoArrays(NamedTuple):
+    """What masks are put together from: every array is in and out. See `kernels.compose`.
+
+    A *part* is what one rule, or what follows a rule's end, has to say about a group of
+    tokens. Its key is `exit set << 8 | group`, and then the look-ahead classes of the
+    nfa states it begins with; exit set 0 stands for the beginning of all tokens.
+    """
+
+    buckets: NDArray[np.int32]  # open hash table of parts, 0: free; part 0 is not used
+    key_start: NDArray[np.int64]  # [capacity + 1] where a part's key stands in `keys`
+    keys: NDArray[np.int64]
+    token_start: NDArray[np.int64]  # [capacity + 1] where its tokens stand in `tokens`
+    tokens: NDArray[np.int32]
+    part_row: NDArray[np.int32]  # [capacity] its row in `rows`, -1: it has a list of tokens
+    part_exit: NDArray[np.int32]  # [capacity] exit set, 0: no token leaves its rule
+    rows: NDArray[np.int32]  # [rows, words] packed masks
+    exit_buckets: NDArray[np.int32]  # open hash table of exit sets, 0: free
+    exit_start: NDArray[np.int64]  # [capacity + 1] where an exit set stands in `nodes`
+    nodes: NDArray[np.int32]  # nodes of the trie at which rules may end, ascending
+    counts: NDArray[np.int64]  # [10] see PARTS to NEW_ROW
+    probes: NDArray[np.int32]  # [slices, 257] bytes to try for each slice, their number last
+    classes: NDArray[np.int64]  # [groups, 2, n] look-ahead classes, see `kernels.lookahead`
+    key: NDArray[np.int64]  # scratch: the key in question
+    path: NDArray[np.int32]  # [longest token + 1] scratch: automaton states along a token
+    work: NDArray[np.int32]  # [2, m, 2] scratch, see `kernels.slices.admits_slice`
+    agenda: NDArray[np.int64]  # [m, 2] scratch: frames and exit sets to go on with
+    found: NDArray[np.int64]  # [m] scratch: parts of the mask
+
+
 class TrieArrays(NamedTuple):
     """The tokens' bytes as a trie in depth-first order; a node stands before its subtree."""
 
@@ -147,13 +203,14 @@ class TrieArrays(NamedTuple):
 
 
 class SliceArrays(NamedTuple):
-    """Kinds of tokens that a state may admit as a whole, widest first.
+    """Groups of tokens by length, and kinds of short tokens that a state may admit as a whole.
 
-    Their left-over tokens are tries of their own, laid one after another into one
-    `TrieArrays`; the trie of all tokens is the last.
+    The tokens are parted into groups, shorter ones first. Slices, widest first, are kinds
+    within the first group. What each slice leaves over of it is a trie; all these, and then
+    the tries of whole groups, lie one after another in one `TrieArrays`.
     """
 
     reader: NDArray[np.int8]  # [slices, 8, 256] next state of a UTF-8 reader, -1: not of the kind
     longest: NDArray[np.int32]  # [slices] characters of a token at most
     rows: NDArray[np.int32]  # [slices, words] the bits of the slice's tokens
-    first_node: NDArray[np.int32]  # [slices + 2] where each trie begins, and the end
+    first_node: NDArray[np.int32]  # [slices + groups + 1] where each trie begins, and the end

@@ -21,6 +21,7 @@ from lmql_like.kernels.layouts import (
     FULL,
     ITEMS,
     LIVE,
+    LOCAL,
     OVERFLOW,
     SCRATCH,
     STATES,
@@ -35,6 +36,7 @@ __all__ = [
     "STOP_AFTER",
     "initial_state",
     "is_live",
+    "local_state",
     "rehash",
     "rehash_frames",
     "successor",
@@ -59,7 +61,9 @@ def _holds(nfa: NfaArrays, dfa: DfaArrays, rule: int, clock: int) -> bool:
 
 
 @njit(cache=True, nogil=True)
-def _intern(nfa: NfaArrays, dfa: DfaArrays, size: int, clock: int) -> int:
+def _intern(
+    nfa: NfaArrays, dfa: DfaArrays, net: NetworkArrays | None, size: int, clock: int
+) -> int:
     """Return the state of the set in `members` (made if new), 0 if dead, or OVERFLOW."""
     injecting, stopped = 0, 0
     for rule in range(nfa.rule_kind.size):
@@ -91,7 +95,7 @@ def _intern(nfa: NfaArrays, dfa: DfaArrays, size: int, clock: int) -> int:
             alive[nfa.component[dfa.members[i] & 0xFFFFFFFF]] = 1
         if not evaluate_possible(nfa, alive, dfa.truth):
             return 0
-    return _find_or_add(nfa, dfa, size, accepting, injecting, stopped)
+    return _find_or_add(nfa, dfa, net, size, accepting, injecting, stopped)
 
 
 @njit(cache=True, nogil=True)
@@ -118,7 +122,13 @@ def _settle(nfa: NfaArrays, dfa: DfaArrays, state: int) -> None:
 
 @njit(cache=True, nogil=True)
 def _find_or_add(
-    nfa: NfaArrays, dfa: DfaArrays, size: int, accepting: int, injecting: int, stopped: int
+    nfa: NfaArrays,
+    dfa: DfaArrays,
+    net: NetworkArrays | None,
+    size: int,
+    accepting: int,
+    injecting: int,
+    stopped: int,
 ) -> int:
     """Look the set in `members` up in the hash table; add it if it is new."""
     members = dfa.members[:size]
@@ -156,6 +166,11 @@ def _find_or_add(
     dfa.accepting[state] = accepting
     dfa.injecting[state] = injecting
     dfa.stopped[state] = stopped
+    dfa.leaving[state] = 0
+    if net is not None:
+        for i in range(size):
+            if members[i] >> 32 == LOCAL and net.rule_end[members[i] & 0xFFFFFFFF]:
+                dfa.leaving[state] = 1
     dfa.counts[0] = state + 1
     dfa.counts[1] = used + size
     _settle(nfa, dfa, state)
@@ -179,7 +194,7 @@ def rehash(dfa: DfaArrays) -> None:
 def rehash_frames(dfa: DfaArrays, net: NetworkArrays) -> None:
     """Fill an empty hash table with all frames there are."""
     mask = net.frame_buckets.size - 1
-    for frame in range(1, dfa.counts[FRAMES]):
+    for frame in range(LOCAL + 1, dfa.counts[FRAMES]):
         begin, end = net.frame_start[frame], net.frame_start[frame + 1]
         bucket = set_hash(net.pairs[begin:end], end - begin, 0) & mask
         while net.frame_buckets[bucket]:
@@ -209,13 +224,49 @@ def initial_state(nfa: NfaArrays, dfa: DfaArrays, net: NetworkArrays | None) -> 
         size = enter_calls(nfa, dfa, net, clock, size)
         if size == OVERFLOW:
             return OVERFLOW
-    state = _intern(nfa, dfa, size, clock)
+    state = _intern(nfa, dfa, net, size, clock)
     if state <= 0:
         return state
     live = is_live(nfa, dfa, net, state)
     if live == OVERFLOW:
         return OVERFLOW
     return state if live else 0
+
+
+@njit(cache=True, nogil=True)
+def local_state(
+    nfa: NfaArrays, dfa: DfaArrays, net: NetworkArrays, states: np.ndarray, closed: bool
+) -> int:
+    """Make the state of a rule that is read on its own, in the frame LOCAL.
+
+    Args:
+        nfa: the components.
+        dfa: the automaton.
+        net: the calls and frames.
+        states: int64[...] nfa states of the rule.
+        closed: True if their empty moves, calls and ends are looked after elsewhere.
+
+    Returns:
+        The state or OVERFLOW.
+    """
+    clock = _tick(dfa)
+    size = 0
+    for state in states:
+        if closed:
+            if size == dfa.members.size:
+                dfa.counts[FULL] = SCRATCH
+                return OVERFLOW
+            dfa.members[size] = np.int64(LOCAL) << 32 | state
+            size += 1
+        else:
+            size = add_closure(nfa, dfa, net, state, np.int64(LOCAL), clock, size)
+            if size == OVERFLOW:
+                return OVERFLOW
+    if not closed:
+        size = enter_calls(nfa, dfa, net, clock, size)
+        if size == OVERFLOW:
+            return OVERFLOW
+    return _intern(nfa, dfa, net, size, clock)
 
 
 @njit(cache=True, nogil=True)
@@ -248,7 +299,7 @@ def _build(
         size = enter_calls(nfa, dfa, net, clock, size)
         if size == OVERFLOW:
             return OVERFLOW
-    target = _intern(nfa, dfa, size, clock)
+    target = _intern(nfa, dfa, net, size, clock)
     if target == OVERFLOW:
         return OVERFLOW
     if target == 0 or dfa.status[target] == DEAD:

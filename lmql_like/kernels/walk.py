@@ -8,6 +8,7 @@ from numba import njit
 from lmql_like.kernels.layouts import (
     OVERFLOW,
     DfaArrays,
+    MemoArrays,
     NetworkArrays,
     NfaArrays,
     SliceArrays,
@@ -27,16 +28,26 @@ __all__ = [
 
 
 @njit(cache=True, nogil=True)
+def _step(
+    nfa: NfaArrays, dfa: DfaArrays, net: NetworkArrays | None, state: int, byte: int
+) -> int:
+    """Return the live state behind a byte, 0 or OVERFLOW."""
+    symbol = nfa.class_of_byte[byte]
+    if symbol < 0:
+        return 0
+    target = np.int64(dfa.table[state, symbol])
+    return target if target >= 0 else successor(nfa, dfa, net, state, np.int64(symbol))
+
+
+@njit(cache=True, nogil=True)
 def mask_tokens(
     nfa: NfaArrays,
     dfa: DfaArrays,
     net: NetworkArrays | None,
     trie: TrieArrays,
     slices: SliceArrays,
-    probes: np.ndarray,
+    memo: MemoArrays,
     state: int,
-    path: np.ndarray,
-    work: np.ndarray,
     row: np.ndarray,
 ) -> int:
     """Set the bits of all tokens after which an accepting state can be reached.
@@ -45,19 +56,18 @@ def mask_tokens(
         nfa: the components.
         dfa: the automaton, grown on the way.
         net: a grammar's calls and frames, None for patterns.
-        trie: the tries of the slices' left-over tokens, and of all tokens.
+        trie: the tries of the slices' left-over tokens, and of all groups of tokens.
         slices: the slices.
-        probes: int16[slices, 257] the bytes to try for each slice, their number last.
+        memo: its probes and scratch are used.
         state: where the walk starts.
-        path: int32[longest token + 1] scratch.
-        work: int32[2, m, 2] scratch, see `admits_slice`.
         row: int32[words] in and out; bits are only added.
 
     Returns:
         0, or OVERFLOW: grow the automaton and call again.
     """
-    chosen = slices.longest.size
-    for index in range(slices.longest.size):
+    n_slices = slices.longest.size
+    chosen = n_slices
+    for index in range(n_slices):
         admitted = admits_slice(
             nfa,
             dfa,
@@ -65,8 +75,8 @@ def mask_tokens(
             state,
             slices.reader[index],
             slices.longest[index],
-            probes[index, : probes[index, 256]],
-            work,
+            memo.probes[index, : memo.probes[index, 256]],
+            memo.work,
         )
         if admitted == OVERFLOW:
             return OVERFLOW
@@ -75,27 +85,27 @@ def mask_tokens(
             for word in range(row.size):
                 row[word] |= slices.rows[index, word]
             break
+    path = memo.path
     path[0] = state
+    # What the slice leaves over of the first group, and then the other groups.
     node, last = slices.first_node[chosen], slices.first_node[chosen + 1]
-    while node < last:
-        depth = trie.depth[node]
-        symbol = nfa.class_of_byte[trie.byte[node]]
-        target = 0
-        if symbol >= 0:
-            target = dfa.table[path[depth], symbol]
-            if target < 0:
-                target = successor(nfa, dfa, net, np.int64(path[depth]), np.int64(symbol))
-                if target == OVERFLOW:
-                    return OVERFLOW
+    while True:
+        if node == last:
+            if last == trie.byte.size:
+                return 0
+            node, last = max(last, slices.first_node[n_slices + 1]), np.int32(trie.byte.size)
+            continue
+        target = _step(nfa, dfa, net, np.int64(path[trie.depth[node]]), trie.byte[node])
+        if target == OVERFLOW:
+            return OVERFLOW
         if target == 0:
             node = trie.end[node]
             continue
-        path[depth + 1] = target
+        path[trie.depth[node] + 1] = target
         for i in range(trie.token_start[node], trie.token_start[node + 1]):
             token = trie.token_ids[i]
             row[token >> 5] |= np.int32(1) << np.int32(token & 31)
         node += 1
-    return 0
 
 
 @njit(cache=True, nogil=True)
@@ -104,31 +114,26 @@ def mask_tokens_ending_in(
     dfa: DfaArrays,
     net: NetworkArrays | None,
     trie: TrieArrays,
+    slices: SliceArrays,
     state: int,
     path: np.ndarray,
     wanted: np.ndarray,
     row: np.ndarray,
 ) -> int:
-    """Set the bits of the trie's tokens that end in a state s with wanted[s] != 0.
+    """Set the bits of the tokens that end in a state s with wanted[s] != 0.
 
-    Args and result as of `mask_tokens`; `trie` is the trie of all tokens alone.
+    Args and result as of `mask_tokens`; `path` is int32[longest token + 1] scratch.
     """
     path[0] = state
-    node, nodes = 0, trie.byte.size
+    node, nodes = np.int64(slices.first_node[slices.longest.size]), trie.byte.size
     while node < nodes:
-        depth = trie.depth[node]
-        symbol = nfa.class_of_byte[trie.byte[node]]
-        target = 0
-        if symbol >= 0:
-            target = dfa.table[path[depth], symbol]
-            if target < 0:
-                target = successor(nfa, dfa, net, np.int64(path[depth]), np.int64(symbol))
-                if target == OVERFLOW:
-                    return OVERFLOW
+        target = _step(nfa, dfa, net, np.int64(path[trie.depth[node]]), trie.byte[node])
+        if target == OVERFLOW:
+            return OVERFLOW
         if target == 0:
             node = trie.end[node]
             continue
-        path[depth + 1] = target
+        path[trie.depth[node] + 1] = target
         if target < wanted.size and wanted[target]:
             for i in range(trie.token_start[node], trie.token_start[node + 1]):
                 token = trie.token_ids[i]
@@ -143,6 +148,7 @@ def collect_token_ends(
     dfa: DfaArrays,
     net: NetworkArrays | None,
     trie: TrieArrays,
+    slices: SliceArrays,
     state: int,
     path: np.ndarray,
 ) -> int:
@@ -153,25 +159,17 @@ def collect_token_ends(
     """
     path[0] = state
     seen = np.zeros(dfa.status.size, np.uint8)
-    found = 0
-    node, nodes = 0, trie.byte.size
+    node, nodes = np.int64(slices.first_node[slices.longest.size]), trie.byte.size
     while node < nodes:
-        depth = trie.depth[node]
-        symbol = nfa.class_of_byte[trie.byte[node]]
-        target = 0
-        if symbol >= 0:
-            target = dfa.table[path[depth], symbol]
-            if target < 0:
-                target = successor(nfa, dfa, net, np.int64(path[depth]), np.int64(symbol))
-                if target == OVERFLOW:
-                    return OVERFLOW
+        target = _step(nfa, dfa, net, np.int64(path[trie.depth[node]]), trie.byte[node])
+        if target == OVERFLOW:
+            return OVERFLOW
         if target == 0:
             node = trie.end[node]
             continue
-        path[depth + 1] = target
-        if trie.token_start[node + 1] > trie.token_start[node] and not seen[target]:
+        path[trie.depth[node] + 1] = target
+        if trie.token_start[node + 1] > trie.token_start[node]:
             seen[target] = 1
-            found += 1
         node += 1
     found = 0
     for target in range(seen.size):

@@ -5,34 +5,42 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lmql_like.errors import GrammarError
 from lmql_like.grammars.limits import Limits
-from lmql_like.grammars.slices import SlicedTokens
+from lmql_like.grammars.mask_memo import MaskMemo
+from lmql_like.grammars.vocabulary import Vocabulary
+from lmql_like.kernels.compose import TOO_MANY
+from lmql_like.kernels.entries import (
+    enter_advance,
+    enter_advance_token,
+    enter_compose,
+    enter_forced_run,
+    enter_initial_state,
+    enter_live_symbols,
+    enter_mask,
+    enter_mask_ending_in,
+    enter_token_ends,
+)
+from lmql_like.kernels.handles import handle_of
 from lmql_like.kernels.layouts import (
     FRAMES,
+    FULL,
     ITEMS,
+    LOCAL,
+    MEMO,
     OVERFLOW,
     PAIRS,
     STATES,
     DfaArrays,
     NetworkArrays,
     NfaArrays,
-    SliceArrays,
-    TrieArrays,
 )
-from lmql_like.kernels.subset import initial_state, rehash, rehash_frames
-from lmql_like.kernels.walk import (
-    advance_bytes,
-    collect_token_ends,
-    forced_run,
-    live_symbols,
-    mask_tokens,
-    mask_tokens_ending_in,
-)
+from lmql_like.kernels.subset import rehash, rehash_frames
 
 __all__ = ["LazyDfa", "NetworkTables"]
 
@@ -70,14 +78,16 @@ class LazyDfa:
         self._dfa = self._allocate(self._room)
         self._net = self._allocate_frames(self._room)
         self._dfa.counts[STATES] = 1  # state 0 is the dead one
-        self._dfa.counts[FRAMES] = 1  # frame 0 is the bottom
+        self._dfa.counts[FRAMES] = LOCAL + 1
+        self._calls = 1 if has_calls else None
+        self._handle = self._make_handle()
         counts = np.bincount(nfa.class_of_byte[nfa.class_of_byte >= 0], minlength=self._n_classes)
         self._only_byte = np.full(self._n_classes, -1, np.int32)
         for byte in range(256):
             symbol = nfa.class_of_byte[byte]
             if symbol >= 0 and counts[symbol] == 1:
                 self._only_byte[symbol] = byte
-        self._start = self._run(lambda: initial_state(self._nfa, self._dfa, self._net))
+        self._start = self._run(enter_initial_state)
 
     @property
     def start(self) -> int:
@@ -105,7 +115,7 @@ class LazyDfa:
     def successors(self, state: int) -> list[int]:
         """Return the distinct live states behind one more byte."""
         symbols = np.empty(self._n_classes, np.int32)
-        found = self._run(lambda: live_symbols(self._nfa, self._dfa, self._net, state, symbols))
+        found = self._run(enter_live_symbols, state, symbols)
         return list(dict.fromkeys(self._dfa.table[state, symbols[:found]].tolist()))
 
     def is_stopped(self, state: int) -> bool:
@@ -118,13 +128,16 @@ class LazyDfa:
 
     def advance(self, state: int, data: bytes) -> int:
         """Return the state behind some bytes, 0 if no accepting state is reachable there."""
-        array = np.frombuffer(data, np.uint8)
-        return self._run(lambda: advance_bytes(self._nfa, self._dfa, self._net, state, array))
+        return self._run(enter_advance, state, np.frombuffer(data, np.uint8))
+
+    def advance_token(self, state: int, token_id: int, vocabulary: Vocabulary) -> int:
+        """Return the state behind a token of a vocabulary, as `advance` behind its bytes."""
+        return self._run(enter_advance_token, state, token_id, *vocabulary.flat)
 
     def live_bytes(self, state: int) -> NDArray[np.bool_]:
         """Return bool[256]: the bytes that may follow a state."""
         symbols = np.empty(self._n_classes, np.int32)
-        found = self._run(lambda: live_symbols(self._nfa, self._dfa, self._net, state, symbols))
+        found = self._run(enter_live_symbols, state, symbols)
         flags = np.zeros(self._n_classes + 1, np.bool_)
         flags[symbols[:found]] = True
         return flags[self._nfa.class_of_byte]  # class -1 reads the spare last flag
@@ -132,87 +145,62 @@ class LazyDfa:
     def forced_bytes(self, state: int, limit: int = 4096) -> bytes:
         """Return the bytes that must follow a state, up to where it accepts or a choice begins."""
         out = np.empty(limit, np.uint8)
-        written = self._run(
-            lambda: forced_run(self._nfa, self._dfa, self._net, state, self._only_byte, out)
-        )
+        written = self._run(enter_forced_run, state, self._only_byte, out)
         return out[:written].tobytes()
 
-    def mask(
-        self,
-        state: int,
-        tokens: SlicedTokens,
-        probes: NDArray[np.int16],
-        path: NDArray[np.int32],
-        work: NDArray[np.int32],
-        row: NDArray[np.int32],
-    ) -> None:
+    def new_memo(self, vocabulary: Vocabulary, budget: int) -> MaskMemo:
+        """Return an empty memo for the masks of this automaton over a vocabulary.
+
+        Args:
+            vocabulary: the tokens.
+            budget: bytes of rows that it may hold.
+        """
+        return MaskMemo(self._nfa, self._net, vocabulary, budget)
+
+    def mask(self, state: int, memo: MaskMemo, row: NDArray[np.int32]) -> None:
         """Add the bits of the tokens that may follow a state to a packed row.
 
-        Args as of `kernels.walk.mask_tokens`; `probes` comes from `slice_probes`.
+        Args:
+            state: a live state.
+            memo: from `new_memo`; never shared with another automaton.
+            row: int32[words].
         """
-        self._run(
-            lambda: mask_tokens(
-                self._nfa,
-                self._dfa,
-                self._net,
-                tokens.tries,
-                tokens.slices,
-                probes,
-                state,
-                path,
-                work,
-                row,
-            )
-        )
-
-    def slice_probes(self, slices: SliceArrays) -> NDArray[np.int16]:
-        """Return int16[slices, 257]: one byte for each way in which automaton and slice differ.
-
-        The number of bytes stands last in each row.
-        """
-        classes = self._nfa.class_of_byte
-        probes = np.zeros((slices.longest.size, 257), np.int16)
-        for index, reader in enumerate(slices.reader):
-            changed = np.ones(256, np.bool_)
-            changed[1:] = classes[1:] != classes[:-1]
-            changed[1:] |= (reader[:, 1:] != reader[:, :-1]).any(axis=0)
-            usable = np.flatnonzero(changed & (reader >= 0).any(axis=0) & (classes >= 0))
-            probes[index, : usable.size] = usable
-            probes[index, 256] = usable.size
-        return probes
+        tokens = memo.vocabulary.sliced.handle
+        memo.begin_mask()
+        if self._nfa.trusted[0]:
+            if self._run(enter_compose, tokens, memo, state, row) != TOO_MANY:
+                return
+            row[:] = 0
+        self._run(enter_mask, tokens, memo, state, row)
 
     def mask_ending_in(
-        self,
-        state: int,
-        trie: TrieArrays,
-        path: NDArray[np.int32],
-        wanted: NDArray[np.uint8],
-        row: NDArray[np.int32],
+        self, state: int, memo: MaskMemo, wanted: NDArray[np.uint8], row: NDArray[np.int32]
     ) -> None:
         """As `mask`, for tokens that end in a state s with wanted[s] != 0."""
-        self._run(
-            lambda: mask_tokens_ending_in(
-                self._nfa, self._dfa, self._net, trie, state, path, wanted, row
-            )
-        )
+        tokens = memo.vocabulary.sliced.handle
+        self._run(enter_mask_ending_in, tokens, memo, state, wanted, row)
 
-    def token_ends(
-        self, state: int, trie: TrieArrays, path: NDArray[np.int32]
-    ) -> NDArray[np.int32]:
-        """Return the distinct states, ascending, in which the trie's tokens end."""
+    def token_ends(self, state: int, memo: MaskMemo) -> NDArray[np.int32]:
+        """Return the distinct states, ascending, in which the vocabulary's tokens end."""
         with self._lock:
-            found = self._run(
-                lambda: collect_token_ends(self._nfa, self._dfa, self._net, trie, state, path)
-            )
+            found = self._run(enter_token_ends, memo.vocabulary.sliced.handle, memo, state)
             return self._dfa.parent[:found].copy()
 
-    def _run(self, kernel: Callable[[], int]) -> int:
+    def _run(self, kernel: Callable[..., int], *args: Any) -> int:
+        """Call a kernel until it finds room; a memo among the arguments goes by its handle."""
         with self._lock:
-            result = kernel()
-            while result == OVERFLOW:
-                self._grow()
-                result = kernel()
-            return int(result)
+            while True:
+                given = [arg.handle if isinstance(arg, MaskMemo) else arg for arg in args]
+                result = int(kernel(self._handle, self._calls, *given))
+                if result != OVERFLOW:
+                    return result
+                if self._dfa.counts[FULL] == MEMO:
+                    next(arg for arg in args if isinstance(arg, MaskMemo)).grow()
+                else:
+                    self._grow()
+
+    def _make_handle(self) -> NDArray[np.int64]:
+        return handle_of((*self._nfa, *self._dfa, *(self._net or ())))
 
     def _grow(self) -> None:
         """Double the array that was full."""
@@ -237,7 +225,7 @@ class LazyDfa:
             room.scratch = 2 * room.scratch
         new = self._allocate(room)
         new.table[:n_states] = old.table[:n_states]
-        for name in ("status", "distance", "accepting", "injecting", "stopped"):
+        for name in ("status", "distance", "accepting", "injecting", "stopped", "leaving"):
             getattr(new, name)[:n_states] = getattr(old, name)[:n_states]
         new.set_start[: n_states + 1] = old.set_start[: n_states + 1]
         new.pool[:n_items] = old.pool[:n_items]
@@ -249,6 +237,7 @@ class LazyDfa:
             net.pairs[:n_pairs] = self._net.pairs[:n_pairs]
             rehash_frames(new, net)
         self._dfa, self._net, self._room = new, net, room
+        self._handle = self._make_handle()
 
     def _allocate_frames(self, room: _Room) -> NetworkArrays | None:
         if self._network is None:
@@ -278,6 +267,7 @@ class LazyDfa:
             accepting=np.zeros(room.states, np.int64),
             injecting=np.zeros(room.states, np.int8),
             stopped=np.zeros(room.states, np.int8),
+            leaving=np.zeros(room.states, np.int8),
             set_start=np.zeros(room.states + 1, np.int64),
             pool=np.empty(room.items, np.int64),
             buckets=np.zeros(1 << (2 * room.states).bit_length(), np.int32),

@@ -1,0 +1,163 @@
+"""The parts that masks are put together from, for one automaton and one vocabulary."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmql_like.grammars.slices import GROUP_DEPTHS
+from lmql_like.grammars.vocabulary import Vocabulary
+from lmql_like.kernels.handles import handle_of
+from lmql_like.kernels.layouts import (
+    EXITS,
+    KEYS,
+    MEMO_FULL,
+    NODES,
+    PARTS,
+    ROWS,
+    TOKENS,
+    MemoArrays,
+    NetworkArrays,
+    NfaArrays,
+    SliceArrays,
+)
+from lmql_like.kernels.lookahead import look_ahead_classes
+from lmql_like.kernels.memo import rehash_exits, rehash_parts
+
+__all__ = ["MaskMemo"]
+
+_MOST_CLASSIFIED = 200_000  # nfa states; above, each is a class of its own
+
+
+class MaskMemo:
+    """Parts of masks, and the scratch that making them needs; see `kernels.compose`.
+
+    It belongs to one automaton, under whose lock it is used.
+
+    Args:
+        nfa: the automaton's components.
+        net: its calls, None for patterns.
+        vocabulary: the tokens.
+        budget: bytes of parts; where they are used up, all parts are forgotten.
+
+    Attributes:
+        vocabulary: the tokens.
+        handle: what kernels take; made anew when the memo grows.
+    """
+
+    def __init__(
+        self, nfa: NfaArrays, net: NetworkArrays | None, vocabulary: Vocabulary, budget: int
+    ) -> None:
+        self.vocabulary = vocabulary
+        self._budget = budget
+        self._may_forget = True
+        n = nfa.component.size
+        depths = np.array(GROUP_DEPTHS, np.int64)
+        if nfa.trusted[0] and n <= _MOST_CLASSIFIED:
+            classes = look_ahead_classes(nfa, net, depths)
+        else:
+            classes = np.tile(np.arange(n, dtype=np.int64), (depths.size + 1, 2, 1))
+        self._arrays = MemoArrays(
+            buckets=np.zeros(1 << 9, np.int32),
+            key_start=np.zeros(256 + 1, np.int64),
+            keys=np.empty(1024, np.int64),
+            token_start=np.zeros(256 + 1, np.int64),
+            tokens=np.empty(1 << 14, np.int32),
+            part_row=np.zeros(256, np.int32),
+            part_exit=np.zeros(256, np.int32),
+            rows=np.empty((16, vocabulary.n_words), np.int32),
+            exit_buckets=np.zeros(1 << 8, np.int32),
+            exit_start=np.zeros(128 + 1, np.int64),
+            nodes=np.empty(1 << 12, np.int32),
+            counts=np.zeros(10, np.int64),
+            probes=_slice_probes(nfa.class_of_byte, vocabulary.sliced.slices),
+            classes=classes,
+            key=np.empty(1024, np.int64),
+            path=np.empty(vocabulary.longest_token + 2, np.int32),
+            work=np.empty((2, 1024, 2), np.int32),
+            agenda=np.empty((256, 2), np.int64),
+            found=np.empty(1024, np.int64),
+        )
+        self._forget()
+        self.handle = handle_of(self._arrays)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the parts."""
+        arrays = self._arrays
+        return arrays.rows.nbytes + arrays.tokens.nbytes + arrays.nodes.nbytes + arrays.keys.nbytes
+
+    @property
+    def n_parts(self) -> int:
+        """How many parts there are."""
+        return int(self._arrays.counts[PARTS]) - 1
+
+    def begin_mask(self) -> None:
+        """Allow the memo to begin anew once: one mask may need more than the budget."""
+        self._may_forget = True
+
+    def grow(self) -> None:
+        """Double the array that was full, or begin anew where the budget is used up."""
+        full = int(self._arrays.counts[MEMO_FULL])
+        if self.size > self._budget and self._may_forget:
+            self._may_forget = False
+            self._forget()
+            return
+        changed = {name: _doubled(getattr(self._arrays, name)) for name in _GROWING[full]}
+        self._arrays = self._arrays._replace(**changed)
+        if full == PARTS:
+            self._arrays = self._arrays._replace(buckets=_emptied(self._arrays.buckets))
+            rehash_parts(self._arrays)
+        if full == EXITS:
+            self._arrays = self._arrays._replace(exit_buckets=_emptied(self._arrays.exit_buckets))
+            rehash_exits(self._arrays)
+        self.handle = handle_of(self._arrays)
+
+    def _forget(self) -> None:
+        arrays = self._arrays
+        arrays.buckets[:] = 0
+        arrays.exit_buckets[:] = 0
+        arrays.counts[:] = 0
+        arrays.counts[PARTS] = 1  # part 0 and exit set 0 stand for "none"
+        arrays.counts[EXITS] = 1
+        arrays.key_start[:2] = 0
+        arrays.token_start[:2] = 0
+        arrays.exit_start[:2] = 0
+
+
+# Which arrays grow together, by the item of MEMO_FULL.
+_GROWING = {
+    PARTS: ("key_start", "token_start", "part_row", "part_exit"),
+    KEYS: ("keys",),
+    TOKENS: ("tokens",),
+    ROWS: ("rows",),
+    EXITS: ("exit_start",),
+    NODES: ("nodes",),
+}
+
+
+def _doubled(array: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return an array of twice the length that begins with the old one."""
+    larger = np.zeros((2 * array.shape[0], *array.shape[1:]), array.dtype)
+    larger[: array.shape[0]] = array
+    return larger
+
+
+def _emptied(buckets: NDArray[np.int32]) -> NDArray[np.int32]:
+    return np.zeros(2 * buckets.size, np.int32)
+
+
+def _slice_probes(classes: NDArray[np.int32], slices: SliceArrays) -> NDArray[np.int32]:
+    """Return int32[slices, 257]: one byte for each way in which automaton and slice differ.
+
+    The number of bytes stands last in each row.
+    """
+    probes = np.zeros((slices.longest.size, 257), np.int32)
+    for index, reader in enumerate(slices.reader):
+        changed = np.ones(256, np.bool_)
+        changed[1:] = classes[1:] != classes[:-1]
+        changed[1:] |= (reader[:, 1:] != reader[:, :-1]).any(axis=0)
+        usable = np.flatnonzero(changed & (reader >= 0).any(axis=0) & (classes >= 0))
+        probes[index, : usable.size] = usable
+        probes[index, 256] = usable.size
+    return probes
