@@ -23,7 +23,11 @@ from lmql_like.kernels.layouts import (
     FULL,
     LOCAL,
     MEMO,
+    MEMO_FULL,
+    NEW_ROW,
+    NEW_TOKENS,
     OVERFLOW,
+    TOKENS,
     DfaArrays,
     MemoArrays,
     NetworkArrays,
@@ -33,11 +37,11 @@ from lmql_like.kernels.layouts import (
 )
 from lmql_like.kernels.memo import (
     add_node,
-    add_tokens,
     begin_part,
     begin_with_row,
     find_part,
     finish_part,
+    list_to_row,
     write_part,
 )
 from lmql_like.kernels.slices import admits_slice
@@ -74,34 +78,54 @@ def _walk(
 ) -> int:
     """Add the tokens and ends of rules at nodes first to last to the part; 0 or OVERFLOW.
 
-    `memo.path` holds the state in front of the first node, at the node's depth.
+    `memo.path` holds the state in front of the first node, at the node's depth. A call
+    with whole bundles, or a field of a bundle read in the loop (references are counted),
+    costs as much as several nodes: what every node needs is written out.
     """
-    path = memo.path
+    path, table, leaving, classes = memo.path, dfa.table, dfa.leaving, nfa.class_of_byte
+    token_start, token_ids, ends = trie.token_start, trie.token_ids, trie.end
+    depths, bytes_in, rows = trie.depth, trie.byte, memo.rows
+    tokens, begin = memo.tokens, memo.counts[TOKENS]
+    used, row = memo.counts[NEW_TOKENS], memo.counts[NEW_ROW]
+    most = memo.rows.shape[1] // 2
     node = first
     while node < last:
-        depth = trie.depth[node]
-        symbol = nfa.class_of_byte[trie.byte[node]]
-        target = 0
+        depth = depths[node]
+        symbol = classes[bytes_in[node]]
+        target = np.int64(0)
         if symbol >= 0:
-            target = dfa.table[path[depth], symbol]
+            target = np.int64(table[path[depth], symbol])
             if target < 0:
                 target = successor(nfa, dfa, net, np.int64(path[depth]), np.int64(symbol))
                 if target == OVERFLOW:
                     return OVERFLOW
         if target == 0:
-            node = trie.end[node]
+            node = np.int64(ends[node])
             continue
         path[depth + 1] = target
-        if trie.token_start[node + 1] > trie.token_start[node]:
-            if add_tokens(memo, trie, node) == OVERFLOW:
+        for i in range(token_start[node], token_start[node + 1]):
+            token = token_ids[i]
+            if row >= 0:
+                rows[row, token >> 5] |= np.int32(1) << np.int32(token & 31)
+                continue
+            if begin + used == tokens.size:
+                memo.counts[MEMO_FULL] = TOKENS
                 dfa.counts[FULL] = MEMO
                 return OVERFLOW
+            tokens[begin + used] = token
+            used += 1
+            if used > most:
+                row = list_to_row(memo, used)
+                if row == OVERFLOW:
+                    dfa.counts[FULL] = MEMO
+                    return OVERFLOW
+                used = 0
         if net is not None:
-            ends = dfa.leaving[target] and trie.end[node] > node + 1
-            if ends and add_node(memo, node) == OVERFLOW:
+            if leaving[target] and ends[node] > node + 1 and add_node(memo, node) == OVERFLOW:
                 dfa.counts[FULL] = MEMO
                 return OVERFLOW
         node += 1
+    memo.counts[NEW_TOKENS] = used
     return 0
 
 

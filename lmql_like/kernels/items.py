@@ -112,7 +112,9 @@ def _add_bottom_closure(
 
     All items of patterns are such items, so this is the path that has to be short.
     """
-    stamp, stack = dfa.stamp, dfa.stack
+    stamp, stack, members = dfa.stamp, dfa.stack, dfa.members
+    jump_start, jump_to, edge_start = nfa.jump_start, nfa.jump_to, nfa.edge_start
+    accept, component = nfa.accept, nfa.component
     if stamp[state] == clock:
         return size
     stamp[state] = clock
@@ -121,22 +123,22 @@ def _add_bottom_closure(
     while top:
         top -= 1
         current = stack[top]
-        first_jump, last_jump = nfa.jump_start[current], nfa.jump_start[current + 1]
-        if size == dfa.members.size or top + last_jump - first_jump > stack.size:
+        first_jump, last_jump = jump_start[current], jump_start[current + 1]
+        if size == members.size or top + last_jump - first_jump > stack.size:
             dfa.counts[FULL] = SCRATCH
             return OVERFLOW
         if (
-            nfa.edge_start[current + 1] > nfa.edge_start[current]
-            or nfa.accept[nfa.component[current]] == current
+            edge_start[current + 1] > edge_start[current]
+            or accept[component[current]] == current
         ):
-            dfa.members[size] = current
+            members[size] = current
             size += 1
         if net is not None:
             calls = net.call_start[current + 1] > net.call_start[current]
             if calls and _note_calls(dfa, net, current, np.int64(0), clock) == OVERFLOW:
                 return OVERFLOW
         for i in range(first_jump, last_jump):
-            target = nfa.jump_to[i]
+            target = jump_to[i]
             if stamp[target] != clock:
                 stamp[target] = clock
                 stack[top] = target

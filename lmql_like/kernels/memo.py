@@ -23,16 +23,15 @@ from lmql_like.kernels.layouts import (
     ROWS,
     TOKENS,
     MemoArrays,
-    TrieArrays,
 )
 
 __all__ = [
     "add_node",
-    "add_tokens",
     "begin_part",
     "begin_with_row",
     "finish_part",
     "find_part",
+    "list_to_row",
     "rehash_exits",
     "rehash_parts",
     "write_part",
@@ -90,31 +89,19 @@ def begin_with_row(memo: MemoArrays, source: np.ndarray) -> int:
 
 
 @njit(cache=True, nogil=True)
-def add_tokens(memo: MemoArrays, trie: TrieArrays, node: int) -> int:
-    """Add the tokens that end at a node to the part under construction; 0 or OVERFLOW."""
-    row = memo.counts[NEW_ROW]
-    for i in range(trie.token_start[node], trie.token_start[node + 1]):
-        token = trie.token_ids[i]
-        if row >= 0:
-            memo.rows[row, token >> 5] |= np.int32(1) << np.int32(token & 31)
-            continue
-        begin, used = memo.counts[TOKENS], memo.counts[NEW_TOKENS]
-        if begin + used == memo.tokens.size:
-            memo.counts[MEMO_FULL] = TOKENS
-            return OVERFLOW
-        memo.tokens[begin + used] = token
-        memo.counts[NEW_TOKENS] = used + 1
-        if used + 1 > memo.rows.shape[1] // 2:
-            row = _take_row(memo)
-            if row == OVERFLOW:
-                return OVERFLOW
-            for word in range(memo.rows.shape[1]):
-                memo.rows[row, word] = 0
-            for k in range(begin, begin + used + 1):
-                listed = memo.tokens[k]
-                memo.rows[row, listed >> 5] |= np.int32(1) << np.int32(listed & 31)
-            memo.counts[NEW_TOKENS] = 0
-    return 0
+def list_to_row(memo: MemoArrays, used: int) -> int:
+    """Turn the list of `used` tokens of the part into a row; return the row or OVERFLOW."""
+    row = _take_row(memo)
+    if row == OVERFLOW:
+        return OVERFLOW
+    for word in range(memo.rows.shape[1]):
+        memo.rows[row, word] = 0
+    begin = memo.counts[TOKENS]
+    for k in range(begin, begin + used):
+        token = memo.tokens[k]
+        memo.rows[row, token >> 5] |= np.int32(1) << np.int32(token & 31)
+    memo.counts[NEW_TOKENS] = 0
+    return row
 
 
 @njit(cache=True, nogil=True)

@@ -51,9 +51,10 @@ def admits_slice(
     Returns:
         1 yes, 0 no or not known, or OVERFLOW.
     """
-    last = dfa.visited.size - 1
-    dfa.visited[last] += 1
-    clock = dfa.visited[last]
+    visited, table, classes = dfa.visited, dfa.table, nfa.class_of_byte
+    last = visited.size - 1
+    visited[last] += 1
+    clock = visited[last]
     now, later = 0, 1
     work[now, 0, 0], work[now, 0, 1] = state, 0
     tail = 1
@@ -64,10 +65,10 @@ def admits_slice(
             head += 1
             for byte in probes:
                 then = reader[reading, byte]
-                symbol = nfa.class_of_byte[byte]
+                symbol = classes[byte]
                 if then < 0 or symbol < 0:
                     continue
-                target = dfa.table[source, symbol]
+                target = np.int64(table[source, symbol])
                 if target < 0:
                     target = successor(nfa, dfa, net, np.int64(source), np.int64(symbol))
                     if target == OVERFLOW:
@@ -75,9 +76,9 @@ def admits_slice(
                 if target == 0:
                     return 0
                 if then == 0:
-                    if dfa.visited[target] == clock:
+                    if visited[target] == clock:
                         continue
-                    dfa.visited[target] = clock
+                    visited[target] = clock
                     if waiting == work.shape[1]:
                         return 0
                     work[later, waiting, 0], work[later, waiting, 1] = target, 0

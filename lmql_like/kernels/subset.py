@@ -106,14 +106,15 @@ def _settle(nfa: NfaArrays, dfa: DfaArrays, state: int) -> None:
         dfa.distance[state] = 0
         return
     nearest = dfa.truth[dfa.truth.size - nfa.accept.size :]  # free again, the state being made
+    pool, component_of, distance, required = dfa.pool, nfa.component, nfa.distance, nfa.required
     nearest[:] = 0x7FFFFFFF
     for i in range(dfa.set_start[state], dfa.set_start[state + 1]):
-        member = dfa.pool[i] & 0xFFFFFFFF
-        component = nfa.component[member]
-        nearest[component] = min(nearest[component], nfa.distance[member])
+        member = pool[i] & 0xFFFFFFFF
+        component = component_of[member]
+        nearest[component] = min(nearest[component], distance[member])
     bound = 0
-    for component in range(nfa.accept.size):
-        if nfa.required[component]:
+    for component in range(required.size):
+        if required[component]:
             bound = max(bound, nearest[component])
     dfa.distance[state] = bound
     if nfa.trusted[0]:
@@ -281,10 +282,13 @@ def _build(
     clock = _tick(dfa)
     size = 0
     first, last = 0, dfa.table.shape[1] - 1
+    # Read in the loop, a field of a bundle costs a reference count.
+    pool, edge_start, edge_to = dfa.pool, nfa.edge_start, nfa.edge_to
+    edge_low, edge_high = nfa.edge_low, nfa.edge_high
     for i in range(dfa.set_start[state], dfa.set_start[state + 1]):
-        source, frame = dfa.pool[i] & 0xFFFFFFFF, dfa.pool[i] >> 32
-        for edge in range(nfa.edge_start[source], nfa.edge_start[source + 1]):
-            low, high = nfa.edge_low[edge], nfa.edge_high[edge]
+        source, frame = pool[i] & 0xFFFFFFFF, pool[i] >> 32
+        for edge in range(edge_start[source], edge_start[source + 1]):
+            low, high = edge_low[edge], edge_high[edge]
             if high < symbol:
                 first = max(first, high + 1)
             elif low > symbol:
@@ -292,7 +296,7 @@ def _build(
             else:
                 first = max(first, low)
                 last = min(last, high)
-                size = add_closure(nfa, dfa, net, np.int64(nfa.edge_to[edge]), frame, clock, size)
+                size = add_closure(nfa, dfa, net, np.int64(edge_to[edge]), frame, clock, size)
                 if size == OVERFLOW:
                     return OVERFLOW
     if net is not None:

@@ -68,10 +68,11 @@ class LazyDfa:
         self._n_classes = int(nfa.class_of_byte.max()) + 1
         has_calls = network is not None
         self._room = _Room(
-            states=256,
-            items=1024,
-            frames=64 if has_calls else 1,
-            pairs=256 if has_calls else 1,
+            # Pages of large arrays cost nothing until they are written to.
+            states=2048,
+            items=16384,
+            frames=1024 if has_calls else 1,
+            pairs=4096 if has_calls else 1,
             # Without calls, only as many items as nfa states can be met at once.
             scratch=(256 if has_calls else 0) + 2 * nfa.component.size + 16,
         )
