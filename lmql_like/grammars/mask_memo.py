@@ -11,6 +11,7 @@ from lmql_like.kernels.handles import handle_of
 from lmql_like.kernels.layouts import (
     EXITS,
     KEYS,
+    LEAVES,
     MEMO_FULL,
     NODES,
     PARTS,
@@ -64,12 +65,13 @@ class MaskMemo:
             token_start=np.zeros(2048 + 1, np.int64),
             tokens=np.empty(1 << 18, np.int32),
             part_row=np.zeros(2048, np.int32),
-            part_exit=np.zeros(2048, np.int32),
+            leave_start=np.zeros(2048 + 1, np.int64),
+            leaves=np.empty(1 << 13, np.int32),
             rows=np.empty((256, vocabulary.n_words), np.int32),
             exit_buckets=np.zeros(1 << 11, np.int32),
             exit_start=np.zeros(1024 + 1, np.int64),
-            nodes=np.empty(1 << 17, np.int32),
-            counts=np.zeros(10, np.int64),
+            nodes=np.empty(1 << 17, np.int64),
+            counts=np.zeros(11, np.int64),
             probes=_slice_probes(nfa.class_of_byte, vocabulary.sliced.slices),
             classes=classes,
             key=np.empty(1024, np.int64),
@@ -123,16 +125,18 @@ class MaskMemo:
         arrays.key_start[:2] = 0
         arrays.token_start[:2] = 0
         arrays.exit_start[:2] = 0
+        arrays.leave_start[:2] = 0
 
 
 # Which arrays grow together, by the item of MEMO_FULL.
 _GROWING = {
-    PARTS: ("key_start", "token_start", "part_row", "part_exit"),
+    PARTS: ("key_start", "token_start", "part_row", "leave_start"),
     KEYS: ("keys",),
     TOKENS: ("tokens",),
     ROWS: ("rows",),
     EXITS: ("exit_start",),
     NODES: ("nodes",),
+    LEAVES: ("leaves",),
 }
 
 

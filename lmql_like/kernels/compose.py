@@ -287,8 +287,9 @@ def _collect(
             return TOO_MANY
         memo.found[found] = part
         found += 1
-        if memo.part_exit[part] and frame > LOCAL:
-            waiting = _push(memo, waiting, frame, memo.part_exit[part])
+        if frame > LOCAL:
+            for i in range(memo.leave_start[part], memo.leave_start[part + 1]):
+                waiting = _push(memo, waiting, frame, np.int64(memo.leaves[i]))
         begin = end
     if net is None:
         return found
@@ -311,8 +312,9 @@ def _collect(
                 return TOO_MANY
             memo.found[found] = part
             found += 1
-            if memo.part_exit[part] and below > LOCAL:
-                waiting = _push(memo, waiting, below, memo.part_exit[part])
+            if below > LOCAL:
+                for i in range(memo.leave_start[part], memo.leave_start[part + 1]):
+                    waiting = _push(memo, waiting, below, np.int64(memo.leaves[i]))
             begin = end
     return found
 

@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 
 from lmql_like.kernels.layouts import (
     DfaArrays,
+    LexerArrays,
+    MachineArrays,
     MemoArrays,
     NetworkArrays,
     NfaArrays,
@@ -32,6 +34,8 @@ from lmql_like.kernels.layouts import (
 __all__ = [
     "handle_of",
     "open_dfa",
+    "open_lexer",
+    "open_machine",
     "open_memo",
     "open_network",
     "open_nfa",
@@ -42,6 +46,7 @@ __all__ = [
 _DFA = len(NfaArrays._fields)  # where the bundles begin that share a handle
 _NETWORK = _DFA + len(DfaArrays._fields)
 _SLICES = len(TrieArrays._fields)
+_MACHINE = len(LexerArrays._fields)
 
 
 def handle_of(bundle: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
@@ -218,17 +223,66 @@ def open_memo(h: np.ndarray) -> MemoArrays:
         token_start=_i64(h, 3),
         tokens=_i32(h, 4),
         part_row=_i32(h, 5),
-        part_exit=_i32(h, 6),
-        rows=_table(h, 7),
-        exit_buckets=_i32(h, 8),
-        exit_start=_i64(h, 9),
-        nodes=_i32(h, 10),
-        counts=_i64(h, 11),
-        probes=_table(h, 12),
-        classes=_cube64(h, 13),
-        key=_i64(h, 14),
-        path=_i32(h, 15),
-        work=_cube32(h, 16),
-        agenda=_table64(h, 17),
-        found=_i64(h, 18),
+        leave_start=_i64(h, 6),
+        leaves=_i32(h, 7),
+        rows=_table(h, 8),
+        exit_buckets=_i32(h, 9),
+        exit_start=_i64(h, 10),
+        nodes=_i64(h, 11),
+        counts=_i64(h, 12),
+        probes=_table(h, 13),
+        classes=_cube64(h, 14),
+        key=_i64(h, 15),
+        path=_i32(h, 16),
+        work=_cube32(h, 17),
+        agenda=_table64(h, 18),
+        found=_i64(h, 19),
+    )
+
+
+@njit(cache=True, nogil=True)
+def open_lexer(h: np.ndarray) -> LexerArrays:
+    """Return the `LexerArrays` of a lexer's handle."""
+    return LexerArrays(
+        class_of_byte=_i32(h, 0),
+        edge_start=_i32(h, 1),
+        edge_low=_i32(h, 2),
+        edge_high=_i32(h, 3),
+        edge_to=_i32(h, 4),
+        terminal=_i32(h, 5),
+        accepts=_i8(h, 6),
+        guard_start=_i32(h, 7),
+        guards=_i32(h, 8),
+        guard_accepts=_i8(h, 9),
+        first=_i32(h, 10),
+        ignored=_i8(h, 11),
+        table=_table(h, 12),
+        winner=_i32(h, 13),
+        goes_on=_i8(h, 14),
+        is_bound=_i8(h, 15),
+        set_start=_i64(h, 16),
+        pool=_i64(h, 17),
+        buckets=_i32(h, 18),
+        counts=_i64(h, 19),
+        contexts=_table64(h, 20),
+        context_of=_i32(h, 21),
+        enter_key=_i64(h, 22),
+        enter_value=_i32(h, 23),
+        members=_i64(h, 24),
+        queue=_i32(h, 25),
+        visited=_i32(h, 26),
+    )
+
+
+@njit(cache=True, nogil=True)
+def open_machine(h: np.ndarray) -> MachineArrays:
+    """Return the `MachineArrays` of a lexer's handle."""
+    return MachineArrays(
+        table=_table(h, _MACHINE + 0),
+        accepting=_i8(h, _MACHINE + 1),
+        set_start=_i64(h, _MACHINE + 2),
+        pool=_i64(h, _MACHINE + 3),
+        buckets=_i32(h, _MACHINE + 4),
+        counts=_i64(h, _MACHINE + 5),
+        members=_i64(h, _MACHINE + 6),
     )

@@ -12,14 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "CONTEXTS",
     "DEAD",
+    "ENTERED",
     "EXITS",
     "FRAMES",
     "FULL",
     "ITEMS",
     "KEYS",
+    "LEAVES",
+    "LEXER_FULL",
+    "LEXER_ITEMS",
+    "LEXER_STATES",
     "LIVE",
     "LOCAL",
+    "MACHINE_FULL",
+    "MACHINE_STATES",
     "MEMO",
     "MEMO_FULL",
     "NEW_NODES",
@@ -32,9 +40,12 @@ __all__ = [
     "ROWS",
     "SCRATCH",
     "STATES",
+    "THREADS",
     "TOKENS",
     "UNKNOWN",
     "DfaArrays",
+    "LexerArrays",
+    "MachineArrays",
     "MemoArrays",
     "NetworkArrays",
     "NfaArrays",
@@ -157,18 +168,21 @@ class NetworkArrays(NamedTuple):
     call_pair: NDArray[np.int64]  # scratch: their pairs
 
 
-# Items of `MemoArrays.counts`: how many parts, numbers in `keys`, tokens, rows, exit sets
-# and their nodes there are; in MEMO_FULL, which of these arrays had no room; and of the
-# part being made: how many tokens and nodes it has so far, and its row, -1: none.
-PARTS, KEYS, TOKENS, ROWS, EXITS, NODES, MEMO_FULL, NEW_TOKENS, NEW_NODES, NEW_ROW = range(10)
+# Items of `MemoArrays.counts`: how many parts, numbers in `keys`, tokens, rows, exit sets,
+# their nodes, and exit sets of parts there are; in MEMO_FULL, which of these arrays had no
+# room; and of the part being made: how many tokens and nodes it has, and its row, -1: none.
+PARTS, KEYS, TOKENS, ROWS, EXITS, NODES, LEAVES = range(7)
+MEMO_FULL, NEW_TOKENS, NEW_NODES, NEW_ROW = range(7, 11)
 
 
 class MemoArrays(NamedTuple):
     """What masks are put together from: every array is in and out. See `kernels.compose`.
 
-    A *part* is what one rule, or what follows a rule's end, has to say about a group of
-    tokens. Its key is `exit set << 8 | group`, and then the look-ahead classes of the
-    nfa states it begins with; exit set 0 stands for the beginning of all tokens.
+    A *part* is what one rule (or lexeme), or what follows its end, has to say about a
+    group of tokens. Its key is `exit set << 8 | group`, and then what it begins with: the
+    look-ahead classes of nfa states, or a lexer state, or a context; exit set 0 stands for
+    the beginning of all tokens. A node of an exit set has a label in its bits from 50 on;
+    all nodes of a set have the same.
     """
 
     buckets: NDArray[np.int32]  # open hash table of parts, 0: free; part 0 is not used
@@ -177,12 +191,13 @@ class MemoArrays(NamedTuple):
     token_start: NDArray[np.int64]  # [capacity + 1] where its tokens stand in `tokens`
     tokens: NDArray[np.int32]
     part_row: NDArray[np.int32]  # [capacity] its row in `rows`, -1: it has a list of tokens
-    part_exit: NDArray[np.int32]  # [capacity] exit set, 0: no token leaves its rule
+    leave_start: NDArray[np.int64]  # [capacity + 1] where its exit sets stand in `leaves`
+    leaves: NDArray[np.int32]  # exit sets of parts
     rows: NDArray[np.int32]  # [rows, words] packed masks
     exit_buckets: NDArray[np.int32]  # open hash table of exit sets, 0: free
     exit_start: NDArray[np.int64]  # [capacity + 1] where an exit set stands in `nodes`
-    nodes: NDArray[np.int32]  # nodes of the trie at which rules may end, ascending
-    counts: NDArray[np.int64]  # [10] see PARTS to NEW_ROW
+    nodes: NDArray[np.int64]  # nodes of the trie at which rules may end, ascending
+    counts: NDArray[np.int64]  # [11] see PARTS to NEW_ROW
     probes: NDArray[np.int32]  # [slices, 257] bytes to try for each slice, their number last
     classes: NDArray[np.int64]  # [groups, 2, n] look-ahead classes, see `kernels.lookahead`
     key: NDArray[np.int64]  # scratch: the key in question
@@ -214,3 +229,60 @@ class SliceArrays(NamedTuple):
     longest: NDArray[np.int32]  # [slices] characters of a token at most
     rows: NDArray[np.int32]  # [slices, words] the bits of the slice's tokens
     first_node: NDArray[np.int32]  # [slices + groups + 1] where each trie begins, and the end
+
+
+# Items of `LexerArrays.counts`: how many states, items in `pool`, contexts and entries of
+# `enter_key` there are; and, in LEXER_FULL, which array had no room, -1: none.
+LEXER_STATES, LEXER_ITEMS, CONTEXTS, ENTERED, LEXER_FULL = range(5)
+
+
+class LexerArrays(NamedTuple):
+    """The terminals of a grammar as one automaton, and its states as they are met.
+
+    A state is a sorted set of items `layer << 32 | nfa state`; see `kernels.lexer`.
+    """
+
+    class_of_byte: NDArray[np.int32]  # [256]; -1: no token of the vocabulary has this byte
+    edge_start: NDArray[np.int32]  # [n + 1] edges of nfa state s
+    edge_low: NDArray[np.int32]  # [edges] first class
+    edge_high: NDArray[np.int32]  # [edges] last class
+    edge_to: NDArray[np.int32]  # [edges] target
+    terminal: NDArray[np.int32]  # [n] whose state it is
+    accepts: NDArray[np.int8]  # [n] 1: the terminal may end here
+    guard_start: NDArray[np.int32]  # [n + 1] guards of an accepting state, in `guards`
+    guards: NDArray[np.int32]  # first states of guards
+    guard_accepts: NDArray[np.int8]  # [n] 1: the guard forbids the end of its lexeme
+    first: NDArray[np.int32]  # [terminals] start states
+    ignored: NDArray[np.int8]  # [terminals] 1: it may stand anywhere
+    table: NDArray[np.int32]  # [capacity, classes] target, 0: none, UNKNOWN
+    winner: NDArray[np.int32]  # [capacity] first terminal by rank that may end here, -1: none
+    goes_on: NDArray[np.int8]  # [capacity] LIVE or DEAD: more bytes can end a lexeme; 0: not known
+    is_bound: NDArray[np.int8]  # [capacity] 1: it has items above layer 0
+    set_start: NDArray[np.int64]  # [capacity + 1] where a state's items stand in `pool`
+    pool: NDArray[np.int64]
+    buckets: NDArray[np.int32]  # open hash table of states, 0: free
+    counts: NDArray[np.int64]  # [5] see LEXER_STATES to LEXER_FULL
+    contexts: NDArray[np.int64]  # [capacity, words] sets of terminals, packed
+    context_of: NDArray[np.int32]  # [parser states] the context of each, 0: not known yet
+    enter_key: NDArray[np.int64]  # open hash table of (state, terminal, context), 0: free
+    enter_value: NDArray[np.int32]  # the state in which the next lexeme begins
+    members: NDArray[np.int64]  # scratch: the set being built
+    queue: NDArray[np.int32]  # [capacity] scratch of searches
+    visited: NDArray[np.int32]  # [capacity + 1] scratch of searches; last item: the clock
+
+
+# Items of `MachineArrays.counts`: how many states and threads there are, and, in
+# MACHINE_FULL, which array had no room, -1: none.
+MACHINE_STATES, THREADS, MACHINE_FULL = range(3)
+
+
+class MachineArrays(NamedTuple):
+    """Lexer and parser together: a state is a sorted set of threads, see `kernels.threads`."""
+
+    table: NDArray[np.int32]  # [capacity, classes] target, 0: none, UNKNOWN
+    accepting: NDArray[np.int8]  # [capacity]
+    set_start: NDArray[np.int64]  # [capacity + 1]
+    pool: NDArray[np.int64]  # threads: parser state << 32 | lexer state
+    buckets: NDArray[np.int32]  # open hash table of states, 0: free
+    counts: NDArray[np.int64]  # [3] see MACHINE_STATES to MACHINE_FULL
+    members: NDArray[np.int64]  # scratch: the set being built

@@ -9,10 +9,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from lmql_like.kernels.items import set_hash
+from lmql_like.kernels.items import set_hash, sort
 from lmql_like.kernels.layouts import (
     EXITS,
     KEYS,
+    LEAVES,
     MEMO_FULL,
     NEW_NODES,
     NEW_ROW,
@@ -27,6 +28,7 @@ from lmql_like.kernels.layouts import (
 
 __all__ = [
     "add_node",
+    "add_token",
     "begin_part",
     "begin_with_row",
     "finish_part",
@@ -105,6 +107,24 @@ def list_to_row(memo: MemoArrays, used: int) -> int:
 
 
 @njit(cache=True, nogil=True)
+def add_token(memo: MemoArrays, token: int) -> int:
+    """Add a token to the part under construction; 0 or OVERFLOW."""
+    row = memo.counts[NEW_ROW]
+    if row >= 0:
+        memo.rows[row, token >> 5] |= np.int32(1) << np.int32(token & 31)
+        return 0
+    place = memo.counts[TOKENS] + memo.counts[NEW_TOKENS]
+    if place == memo.tokens.size:
+        memo.counts[MEMO_FULL] = TOKENS
+        return OVERFLOW
+    memo.tokens[place] = token
+    memo.counts[NEW_TOKENS] += 1
+    if memo.counts[NEW_TOKENS] > memo.rows.shape[1] // 2:
+        return 0 if list_to_row(memo, memo.counts[NEW_TOKENS]) != OVERFLOW else OVERFLOW
+    return 0
+
+
+@njit(cache=True, nogil=True)
 def add_node(memo: MemoArrays, node: int) -> int:
     """Note that the rule may end at a node; 0 or OVERFLOW."""
     place = memo.counts[NODES] + memo.counts[NEW_NODES]
@@ -118,15 +138,8 @@ def add_node(memo: MemoArrays, node: int) -> int:
 
 @njit(cache=True, nogil=True)
 def _sort_nodes(nodes: np.ndarray) -> int:
-    """Sort int32 nodes in place and drop what is there twice; return how many are left."""
-    ascending = True
-    for i in range(1, nodes.size):
-        if nodes[i] <= nodes[i - 1]:
-            ascending = False
-            break
-    if ascending:
-        return nodes.size
-    nodes[:] = np.sort(nodes)
+    """Sort nodes in place and drop what is there twice; return how many are left."""
+    sort(nodes)
     size = 0
     for i in range(nodes.size):
         if size == 0 or nodes[i] != nodes[size - 1]:
@@ -136,44 +149,59 @@ def _sort_nodes(nodes: np.ndarray) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _nodes_hash(nodes: np.ndarray, size: int) -> np.int64:
-    value = np.uint64(size)
-    for i in range(size):
-        value = (value ^ np.uint64(nodes[i])) * np.uint64(0xFF51AFD7ED558CCD)
-        value ^= value >> np.uint64(32)
-    return np.int64(value & np.uint64(0x7FFFFFFFFFFFFFFF))
-
-
-@njit(cache=True, nogil=True)
-def _take_exit(memo: MemoArrays) -> int:
-    """Return the exit set of the part under construction (0: empty), or OVERFLOW."""
-    first = memo.counts[NODES]
-    size = _sort_nodes(memo.nodes[first : first + memo.counts[NEW_NODES]])
-    if size == 0:
-        return 0
+def _find_exit(memo: MemoArrays, nodes: np.ndarray) -> int:
+    """Return the exit set of some nodes, or -1 - the bucket it would go into."""
     mask = memo.exit_buckets.size - 1
-    bucket = _nodes_hash(memo.nodes[first : first + size], size) & mask
+    bucket = set_hash(nodes, nodes.size, 0) & mask
     while memo.exit_buckets[bucket]:
         known = np.int64(memo.exit_buckets[bucket])
         begin = memo.exit_start[known]
-        if memo.exit_start[known + 1] - begin == size:
+        if memo.exit_start[known + 1] - begin == nodes.size:
             same = True
-            for i in range(size):
-                if memo.nodes[begin + i] != memo.nodes[first + i]:
+            for i in range(nodes.size):
+                if memo.nodes[begin + i] != nodes[i]:
                     same = False
                     break
             if same:
                 return known
         bucket = (bucket + 1) & mask
-    fresh = memo.counts[EXITS]
-    if fresh + 1 >= memo.exit_start.size:
-        memo.counts[MEMO_FULL] = EXITS
-        return OVERFLOW
-    memo.exit_buckets[bucket] = fresh
-    memo.exit_start[fresh + 1] = first + size
-    memo.counts[NODES] = first + size
-    memo.counts[EXITS] = fresh + 1
-    return fresh
+    return -1 - bucket
+
+
+@njit(cache=True, nogil=True)
+def _take_exits(memo: MemoArrays, part: int) -> int:
+    """Give a part the exit sets of its nodes, one for each label; 0 or OVERFLOW."""
+    first = memo.counts[NODES]
+    size = _sort_nodes(memo.nodes[first : first + memo.counts[NEW_NODES]])
+    kept = first  # nodes of new sets move down over those of known ones
+    begin = first
+    while begin < first + size:
+        end = begin + 1
+        while end < first + size and memo.nodes[end] >> 50 == memo.nodes[begin] >> 50:
+            end += 1
+        known = _find_exit(memo, memo.nodes[begin:end])
+        leaves = memo.counts[LEAVES]
+        if leaves == memo.leaves.size:
+            memo.counts[MEMO_FULL] = LEAVES
+            return OVERFLOW
+        if known < 0:
+            fresh = memo.counts[EXITS]
+            if fresh + 1 >= memo.exit_start.size:
+                memo.counts[MEMO_FULL] = EXITS
+                return OVERFLOW
+            memo.exit_buckets[-1 - known] = fresh
+            for i in range(begin, end):
+                memo.nodes[kept] = memo.nodes[i]
+                kept += 1
+            memo.exit_start[fresh + 1] = kept
+            memo.counts[NODES] = kept
+            memo.counts[EXITS] = fresh + 1
+            known = fresh
+        memo.leaves[leaves] = known
+        memo.counts[LEAVES] = leaves + 1
+        begin = end
+    memo.leave_start[part + 1] = memo.counts[LEAVES]
+    return 0
 
 
 @njit(cache=True, nogil=True)
@@ -183,10 +211,9 @@ def finish_part(memo: MemoArrays, bucket: int, size: int) -> int:
     if part + 1 >= memo.key_start.size or used + size > memo.keys.size:
         memo.counts[MEMO_FULL] = PARTS if part + 1 >= memo.key_start.size else KEYS
         return OVERFLOW
-    leaving = _take_exit(memo)
-    if leaving == OVERFLOW:
+    memo.counts[LEAVES] = memo.leave_start[part]
+    if _take_exits(memo, part) == OVERFLOW:
         return OVERFLOW
-    memo.part_exit[part] = leaving
     memo.part_row[part] = memo.counts[NEW_ROW]
     if memo.counts[NEW_ROW] >= 0:
         memo.counts[ROWS] += 1
@@ -232,7 +259,7 @@ def rehash_exits(memo: MemoArrays) -> None:
     mask = memo.exit_buckets.size - 1
     for known in range(1, memo.counts[EXITS]):
         begin, end = memo.exit_start[known], memo.exit_start[known + 1]
-        bucket = _nodes_hash(memo.nodes[begin:end], end - begin) & mask
+        bucket = set_hash(memo.nodes[begin:end], end - begin, 0) & mask
         while memo.exit_buckets[bucket]:
             bucket = (bucket + 1) & mask
         memo.exit_buckets[bucket] = known

@@ -8,11 +8,11 @@ from numba import njit
 from lmql_like.kernels.layouts import OVERFLOW, DfaArrays, NetworkArrays, NfaArrays
 from lmql_like.kernels.subset import successor
 
-__all__ = ["admits_slice"]
+__all__ = ["admits_slice", "is_listed"]
 
 
 @njit(cache=True, nogil=True)
-def _listed(pairs: np.ndarray, state: int, reading: int) -> bool:
+def is_listed(pairs: np.ndarray, state: int, reading: int) -> bool:
     """Tell whether a pair stands among the last few of a list."""
     for i in range(pairs.shape[0] - 1, max(-1, pairs.shape[0] - 17), -1):
         if pairs[i, 0] == state and pairs[i, 1] == reading:
@@ -83,7 +83,7 @@ def admits_slice(
                         return 0
                     work[later, waiting, 0], work[later, waiting, 1] = target, 0
                     waiting += 1
-                elif not _listed(work[now, :tail], target, then):
+                elif not is_listed(work[now, :tail], target, then):
                     if tail == work.shape[1]:
                         return 0
                     work[now, tail, 0], work[now, tail, 1] = target, then
