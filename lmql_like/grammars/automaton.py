@@ -1,98 +1,48 @@
-"""A compiled constraint: the nfa, the formula over it, and automata made from them."""
+"""A compiled constraint: what maskers and the runtime know of one."""
 
 from __future__ import annotations
 
-import re
 import threading
+from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property, reduce
-from operator import and_, or_
-from typing import TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+from lmql_like.grammars.automata.machine import ByteMachine
 
-from lmql_like.grammars.automata.lazy_dfa import LazyDfa, NetworkTables
-from lmql_like.grammars.automata.nfa import NfaGraph
-from lmql_like.grammars.formulas import TokenCount
-from lmql_like.grammars.limits import Limits
-from lmql_like.kernels import formula as ops
-from lmql_like.kernels.layouts import NfaArrays
-from lmql_like.kernels.reach import distances_to
-
-__all__ = ["Automaton", "Program", "Rule"]
-
-Program: TypeAlias = tuple[int, ...]  # postfix pairs (operation, argument), see kernels.formula
+__all__ = ["Automaton"]
 
 _EVERY_BYTE = bytes(range(256))
 
 
-@dataclass(frozen=True)
-class Rule:
-    """Something that happens when a state is made; see `kernels.subset`."""
-
-    kind: int
-    condition: Program
-    component: int
-    alive: int
-
-
-class Automaton:
+class Automaton(ABC):
     """A constraint on bytes; made by `compiler`, used through `TokenMasker`.
 
     Deterministic states are built on demand, once for each set of bytes that vocabularies
     can write, and shared by all maskers of this automaton.
+
+    Attributes:
+        count_bounds: token counts at which a test of the count changes; empty without such.
     """
 
-    def __init__(
-        self,
-        *,
-        graph: NfaGraph,
-        running: tuple[int, ...],
-        program: Program,
-        counters: tuple[TokenCount, ...],
-        rules: tuple[Rule, ...],
-        finders: tuple[re.Pattern[str], ...],
-        limits: Limits,
-    ) -> None:
-        self._graph = graph
-        self._running = running
-        self._program = program
-        self._counters = counters
-        self._rules = rules
-        self._finders = finders
-        self._limits = limits
+    has_calls: bool = True
+    """Whether rules call each other: a grammar that is more than a pattern."""
+    highest_count: int | None = None
+    """The highest token count at which any text can be accepted, None if unbounded."""
+
+    def __init__(self, count_bounds: tuple[int, ...] = ()) -> None:
+        self.count_bounds = count_bounds
         self._lock = threading.Lock()
-        self._dfas: dict[bytes, LazyDfa] = {}
-        bounds = {c.low for c in counters} | {c.high + 1 for c in counters if c.high is not None}
-        self.count_bounds: tuple[int, ...] = tuple(sorted(bounds - {0}))
-        """Token counts at which a test of the count changes; empty without such tests."""
+        self._machines: dict[bytes, ByteMachine] = {}
 
-    @cached_property
-    def highest_count(self) -> int | None:
-        """The highest token count at which any text can be accepted, None if unbounded."""
-        if not self.count_bounds:
-            return None
-        truth = _truth_bounds(self._program, [self._regimes_of(c) for c in self._counters])
-        possible = truth & ((1 << (len(self.count_bounds) + 1)) - 1)
-        if possible >> len(self.count_bounds):
-            return None
-        return self.count_bounds[possible.bit_length() - 1] - 1 if possible else -1
+    @abstractmethod
+    def _make_dfa(self, alphabet: bytes) -> ByteMachine:
+        """Return a new deterministic automaton over some bytes."""
 
-    def dfa(self, alphabet: bytes = _EVERY_BYTE) -> LazyDfa:
+    def dfa(self, alphabet: bytes = _EVERY_BYTE) -> ByteMachine:
         """Return the automaton over the bytes that a vocabulary can write."""
         with self._lock:
-            if alphabet not in self._dfas:
-                arrays, network = self._arrays(alphabet)
-                self._dfas[alphabet] = LazyDfa(arrays, self._limits, network)
-            return self._dfas[alphabet]
-
-    @property
-    def has_calls(self) -> bool:
-        """Whether rules call each other: a grammar that is more than a pattern."""
-        return bool(len(self._graph.calls))
+            if alphabet not in self._machines:
+                self._machines[alphabet] = self._make_dfa(alphabet)
+            return self._machines[alphabet]
 
     def regime(self, count: int) -> int:
         """Return which range between `count_bounds` a token count lies in."""
@@ -114,235 +64,5 @@ class Automaton:
         return bool(state and dfa.accepting(state))
 
     def value(self, raw: bytes) -> bytes:
-        """Return the hole's text: `raw` without a STOPS_BEFORE phrase at its end.
-
-        Where several phrases end together, the one that begins first is cut off.
-        """
-        if not self._finders:
-            return raw
-        dfa = self.dfa()
-        state = dfa.start
-        begins = []
-        for i in range(len(raw)):
-            if dfa.is_injecting(state):
-                begins.append(i)
-            state = dfa.advance(state, raw[i : i + 1])
-            if not state:
-                return raw
-        if not dfa.is_stopped(state):
-            return raw
-        for begin in begins:
-            tail = raw[begin:].decode(errors="replace")
-            if any(finder.fullmatch(tail) for finder in self._finders):
-                return raw[:begin]
+        """Return the hole's text: `raw` without a STOPS_BEFORE phrase at its end."""
         return raw
-
-    def _arrays(self, alphabet: bytes) -> tuple[NfaArrays, NetworkTables | None]:
-        graph, n = self._graph, self._graph.component_of.size
-        class_of_byte, low, high, kept = _byte_classes(graph.edges, alphabet)
-        edges = np.column_stack([graph.edges[kept, 0], low, high, graph.edges[kept, 3]])
-        ends = np.array([c.accept for c in graph.components], np.int32)
-        distance = _distances(n, edges, graph, np.concatenate([ends, graph.rule_ends]))
-        # Where no accepting state can be reached, nothing is worth following.
-        edges = _sorted(edges[distance[edges[:, 3]] >= 0])
-        jumps = _sorted(graph.jumps[distance[graph.jumps[:, 1]] >= 0])
-        rules = graph.rule_starts
-        live = (distance[rules[graph.calls[:, 1]]] >= 0) & (distance[graph.calls[:, 2]] >= 0)
-        calls = _sorted(graph.calls[live])
-        network = None
-        if len(calls):
-            rule_end = np.zeros(n, np.int8)
-            rule_end[graph.rule_ends] = 1
-            network = NetworkTables(
-                call_start=_row_starts(calls[:, 0], n),
-                call_rule=np.ascontiguousarray(calls[:, 1]),
-                call_return=np.ascontiguousarray(calls[:, 2]),
-                call_tail=_tails(calls[:, 2], edges, jumps, calls, rule_end),
-                rule_end=rule_end,
-                rule_first=rules,
-            )
-        accept = [c.accept if distance[c.start] >= 0 else -1 for c in graph.components]
-        starts = [graph.components[i].start for i in self._running]
-        programs = [self._program, *(rule.condition for rule in self._rules)]
-        arrays = NfaArrays(
-            class_of_byte=class_of_byte,
-            edge_start=_row_starts(edges[:, 0], n),
-            edge_low=np.ascontiguousarray(edges[:, 1]),
-            edge_high=np.ascontiguousarray(edges[:, 2]),
-            edge_to=np.ascontiguousarray(edges[:, 3]),
-            jump_start=_row_starts(jumps[:, 0], n),
-            jump_to=np.ascontiguousarray(jumps[:, 1]),
-            component=graph.component_of,
-            distance=distance,
-            required=_required_components(self._program, len(accept)),
-            trusted=np.array([not self._rules and _is_choice(self._program)], np.int8),
-            accept=np.array(accept, np.int32),
-            starts=np.array([s for s in starts if distance[s] >= 0], np.int32),
-            code=np.array([item for program in programs for item in program], np.int32),
-            code_start=_offsets(programs),
-            regimes=np.array([self._regimes_of(c) for c in self._counters], np.int64),
-            all_regimes=np.array([(1 << (len(self.count_bounds) + 1)) - 1], np.int64),
-            rule_kind=np.array([rule.kind for rule in self._rules], np.int32),
-            rule_program=np.arange(1, len(self._rules) + 1, dtype=np.int32),
-            rule_component=np.array([rule.component for rule in self._rules], np.int32),
-            rule_start=np.array(
-                [graph.components[rule.component].start for rule in self._rules], np.int32
-            ),
-            rule_alive=np.array([rule.alive for rule in self._rules], np.int32),
-        )
-        return arrays, network
-
-    def _regimes_of(self, counter: TokenCount) -> int:
-        """Return the regimes (bits) in which a token count's test holds."""
-        first = (0, *self.count_bounds)
-        return sum(
-            1 << regime
-            for regime, count in enumerate(first)
-            if counter.low <= count and (counter.high is None or count <= counter.high)
-        )
-
-
-def _is_choice(program: Program) -> bool:
-    """Tell whether a program only or-s components, so that any live component will do."""
-    return set(program[::2]) <= {ops.COMPONENT, ops.OR}
-
-
-def _required_components(program: Program, n: int) -> NDArray[np.int8]:
-    """Return int8[n]: 1 for components without which the program is surely false."""
-    stack: list[frozenset[int]] = []
-    for operation, argument in zip(program[::2], program[1::2], strict=True):
-        if operation == ops.COMPONENT:
-            stack.append(frozenset([argument]))
-        elif operation in (ops.AND, ops.OR):
-            operands = [stack.pop() for _ in range(argument)]
-            join = frozenset.union if operation == ops.AND else frozenset.intersection
-            stack.append(join(*operands))
-        elif operation == ops.NOT:
-            stack[-1] = frozenset()
-        else:
-            stack.append(frozenset())
-    required = np.zeros(n, np.int8)
-    required[list(stack[0])] = 1
-    return required
-
-
-def _truth_bounds(program: Program, regimes: Sequence[int]) -> int:
-    """Return the regimes (bits) in which a program is true of some text."""
-    everything = -1
-    stack: list[tuple[int, int]] = []  # (surely true, possibly true)
-    for operation, argument in zip(program[::2], program[1::2], strict=True):
-        if operation == ops.CONSTANT:
-            stack.append((everything, everything) if argument else (0, 0))
-        elif operation == ops.COMPONENT:
-            stack.append((0, everything))
-        elif operation == ops.COUNTER:
-            stack.append((regimes[argument], regimes[argument]))
-        elif operation == ops.NOT:
-            surely, possibly = stack.pop()
-            stack.append((~possibly, ~surely))
-        else:
-            join = and_ if operation == ops.AND else or_
-            operands = [stack.pop() for _ in range(argument)]
-            stack.append(
-                (reduce(join, (s for s, _ in operands)), reduce(join, (p for _, p in operands)))
-            )
-    return stack[0][1]
-
-
-def _offsets(programs: Sequence[Program]) -> NDArray[np.int32]:
-    return np.cumsum([0, *map(len, programs)], dtype=np.int32)
-
-
-def _sorted(rows: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Return rows sorted by their first column."""
-    return rows[np.argsort(rows[:, 0], kind="stable")]
-
-
-def _distances(
-    n: int, edges: NDArray[np.int32], graph: NfaGraph, goals: NDArray[np.int32]
-) -> NDArray[np.int32]:
-    """Return int32[n]: at least this many bytes lead from a state to its rule's or pattern's end.
-
-    -1: none do. A call counts once its rule is known to have an end: repeat until no
-    more rules are.
-    """
-    sources, targets = [edges[:, 0], graph.jumps[:, 0]], [edges[:, 3], graph.jumps[:, 1]]
-    weights = np.repeat(np.array([1, 0], np.int8), [len(edges), len(graph.jumps)])
-    usable = np.zeros(len(graph.calls), np.bool_)
-    while True:
-        calls = graph.calls[usable]
-        distance: NDArray[np.int32] = distances_to(
-            n,
-            np.concatenate([*sources, calls[:, 0]]),
-            np.concatenate([*targets, calls[:, 2]]),
-            np.concatenate([weights, np.ones(len(calls), np.int8)]),
-            goals,
-        )
-        known = distance[graph.rule_starts[graph.calls[:, 1]]] >= 0
-        if (known == usable).all():
-            return distance
-        usable = known
-
-
-def _tails(
-    returns: NDArray[np.int32],
-    edges: NDArray[np.int32],
-    jumps: NDArray[np.int32],
-    calls: NDArray[np.int32],
-    rule_end: NDArray[np.int8],
-) -> NDArray[np.int8]:
-    """Return int8[calls]: 1 where nothing but the rule's end can follow the return state."""
-    busy = set(edges[:, 0].tolist()) | set(calls[:, 0].tolist())
-    following: dict[int, list[int]] = {}
-    for source, target in jumps.tolist():
-        following.setdefault(source, []).append(target)
-
-    def is_tail(state: int) -> bool:
-        seen, stack, ends = {state}, [state], False
-        while stack:
-            current = stack.pop()
-            if current in busy:
-                return False
-            ends = ends or bool(rule_end[current])
-            fresh = [target for target in following.get(current, ()) if target not in seen]
-            seen.update(fresh)
-            stack += fresh
-        return ends
-
-    known = {state: is_tail(state) for state in set(returns.tolist())}
-    return np.array([known[state] for state in returns.tolist()], np.int8)
-
-
-def _row_starts(sources: NDArray[np.int32], n: int) -> NDArray[np.int32]:
-    """Return where each state's rows begin in an array sorted by state."""
-    return np.searchsorted(sources, np.arange(n + 1)).astype(np.int32)
-
-
-def _byte_classes(
-    edges: NDArray[np.int32], alphabet: bytes
-) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.bool_]]:
-    """Group bytes that no edge tells apart.
-
-    Args:
-        edges: int32[n, 4] source, first byte, last byte, target.
-        alphabet: the bytes that can occur at all.
-
-    Returns:
-        class of each byte (-1: not in the alphabet), first and last class of the kept
-        edges, and which edges are kept: those with a byte of the alphabet.
-    """
-    cuts = np.zeros(257, np.bool_)
-    cuts[edges[:, 1]] = True
-    cuts[edges[:, 2] + 1] = True
-    cuts[0] = False
-    interval = np.cumsum(cuts[:256])
-    usable = np.zeros(256, np.bool_)
-    usable[list(alphabet)] = True
-    used = np.zeros(interval[-1] + 1, np.bool_)
-    used[interval[usable]] = True
-    before = np.concatenate([[0], np.cumsum(used)]).astype(np.int32)  # used intervals below
-    class_of_byte = np.where(usable, before[interval], -1).astype(np.int32)
-    low = before[interval[edges[:, 1]]]
-    high = before[interval[edges[:, 2]] + 1] - 1
-    kept = low <= high
-    return class_of_byte, low[kept], high[kept], kept

@@ -22,9 +22,11 @@ from collections.abc import Iterable
 
 from lmql_like.errors import GrammarError
 from lmql_like.grammars.automata.nfa import NfaBuilder
-from lmql_like.grammars.automaton import Automaton, Program, Rule
+from lmql_like.grammars.automaton import Automaton
 from lmql_like.grammars.cfg.network import build_network
 from lmql_like.grammars.cfg.reader import read_grammar
+from lmql_like.grammars.cfg.rules import LexedGrammar
+from lmql_like.grammars.formula_automaton import FormulaAutomaton, Program, Rule
 from lmql_like.grammars.formulas import (
     And,
     Constant,
@@ -40,6 +42,7 @@ from lmql_like.grammars.formulas import (
     matches,
     one_of,
 )
+from lmql_like.grammars.lexed_automaton import LexedAutomaton
 from lmql_like.grammars.limits import DEFAULT_LIMITS, Limits
 from lmql_like.grammars.regex.nodes import ANY_TEXT, Concat, Node
 from lmql_like.kernels import formula as ops
@@ -125,6 +128,8 @@ class _Lowering:
         self._rules: list[Rule] = []
 
     def run(self, formula: Formula) -> Automaton:
+        if isinstance(formula, Derives) and isinstance(formula.grammar, LexedGrammar):
+            return LexedAutomaton(formula.grammar, self._limits)
         if not isinstance(formula, Derives) and _has_grammar(formula):
             raise GrammarError(
                 "G105",
@@ -144,7 +149,7 @@ class _Lowering:
                 f"the condition has {len(self._rules)} stops, more than {_MOST_RULES}",
                 help="give one stop a list of phrases: STOPS_AT(X, [...])",
             )
-        automaton = Automaton(
+        automaton = FormulaAutomaton(
             graph=self._nfa.finish(),
             running=tuple(self._running),
             program=program,

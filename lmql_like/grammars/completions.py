@@ -20,7 +20,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from lmql_like.grammars.automata.lazy_dfa import LazyDfa
+from lmql_like.grammars.automata.machine import ByteMachine
 from lmql_like.grammars.automaton import Automaton
 from lmql_like.grammars.mask_memo import MaskMemo
 
@@ -38,7 +38,7 @@ class Completions:
         memo: the masker's; it knows the vocabulary.
     """
 
-    def __init__(self, automaton: Automaton, dfa: LazyDfa, memo: MaskMemo) -> None:
+    def __init__(self, automaton: Automaton, dfa: ByteMachine, memo: MaskMemo) -> None:
         self._automaton = automaton
         self._dfa = dfa
         self._memo = memo

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from lmql_like.grammars.slices import GROUP_DEPTHS
 from lmql_like.grammars.vocabulary import Vocabulary
 from lmql_like.kernels.handles import handle_of
 from lmql_like.kernels.layouts import (
@@ -18,16 +19,11 @@ from lmql_like.kernels.layouts import (
     ROWS,
     TOKENS,
     MemoArrays,
-    NetworkArrays,
-    NfaArrays,
     SliceArrays,
 )
-from lmql_like.kernels.lookahead import look_ahead_classes
 from lmql_like.kernels.memo import rehash_exits, rehash_parts
 
-__all__ = ["MaskMemo"]
-
-_MOST_CLASSIFIED = 200_000  # nfa states; above, each is a class of its own
+__all__ = ["MaskMemo", "doubled"]
 
 
 class MaskMemo:
@@ -36,28 +32,28 @@ class MaskMemo:
     It belongs to one automaton, under whose lock it is used.
 
     Args:
-        nfa: the automaton's components.
-        net: its calls, None for patterns.
+        class_of_byte: int32[256] the automaton's classes of bytes.
+        classes: look-ahead classes of its nfa states, None where they are not used.
         vocabulary: the tokens.
         budget: bytes of parts; where they are used up, all parts are forgotten.
 
     Attributes:
         vocabulary: the tokens.
         handle: what kernels take; made anew when the memo grows.
+        has_classes: whether look-ahead classes were given.
     """
 
     def __init__(
-        self, nfa: NfaArrays, net: NetworkArrays | None, vocabulary: Vocabulary, budget: int
+        self,
+        class_of_byte: NDArray[np.int32],
+        classes: NDArray[np.int64] | None,
+        vocabulary: Vocabulary,
+        budget: int,
     ) -> None:
         self.vocabulary = vocabulary
         self._budget = budget
         self._may_forget = True
-        n = nfa.component.size
-        depths = np.array(GROUP_DEPTHS, np.int64)
-        if nfa.trusted[0] and n <= _MOST_CLASSIFIED:
-            classes = look_ahead_classes(nfa, net, depths)
-        else:
-            classes = np.tile(np.arange(n, dtype=np.int64), (depths.size + 1, 2, 1))
+        self.has_classes = classes is not None
         self._arrays = MemoArrays(
             buckets=np.zeros(1 << 12, np.int32),
             key_start=np.zeros(2048 + 1, np.int64),
@@ -72,13 +68,13 @@ class MaskMemo:
             exit_start=np.zeros(1024 + 1, np.int64),
             nodes=np.empty(1 << 17, np.int64),
             counts=np.zeros(11, np.int64),
-            probes=_slice_probes(nfa.class_of_byte, vocabulary.sliced.slices),
-            classes=classes,
+            probes=_slice_probes(class_of_byte, vocabulary.sliced.slices),
+            classes=np.zeros((0, 2, 0), np.int64) if classes is None else classes,
             key=np.empty(1024, np.int64),
             path=np.empty(vocabulary.longest_token + 2, np.int32),
             work=np.empty((2, 1024, 2), np.int32),
-            agenda=np.empty((256, 2), np.int64),
-            found=np.empty(1024, np.int64),
+            agenda=np.empty((1024, 2), np.int64),
+            found=np.empty(4096, np.int64),
         )
         self._forget()
         self.handle = handle_of(self._arrays)
@@ -88,6 +84,11 @@ class MaskMemo:
         """Bytes of the parts."""
         arrays = self._arrays
         return arrays.rows.nbytes + arrays.tokens.nbytes + arrays.nodes.nbytes + arrays.keys.nbytes
+
+    @property
+    def is_full(self) -> bool:
+        """Whether one of its arrays was full when a kernel last ran."""
+        return int(self._arrays.counts[MEMO_FULL]) >= 0
 
     @property
     def n_parts(self) -> int:
@@ -101,11 +102,12 @@ class MaskMemo:
     def grow(self) -> None:
         """Double the array that was full, or begin anew where the budget is used up."""
         full = int(self._arrays.counts[MEMO_FULL])
+        self._arrays.counts[MEMO_FULL] = -1
         if self.size > self._budget and self._may_forget:
             self._may_forget = False
             self._forget()
             return
-        changed = {name: _doubled(getattr(self._arrays, name)) for name in _GROWING[full]}
+        changed = {name: doubled(getattr(self._arrays, name)) for name in _GROWING[full]}
         self._arrays = self._arrays._replace(**changed)
         if full == PARTS:
             self._arrays = self._arrays._replace(buckets=_emptied(self._arrays.buckets))
@@ -122,6 +124,7 @@ class MaskMemo:
         arrays.counts[:] = 0
         arrays.counts[PARTS] = 1  # part 0 and exit set 0 stand for "none"
         arrays.counts[EXITS] = 1
+        arrays.counts[MEMO_FULL] = -1
         arrays.key_start[:2] = 0
         arrays.token_start[:2] = 0
         arrays.exit_start[:2] = 0
@@ -140,10 +143,14 @@ _GROWING = {
 }
 
 
-def _doubled(array: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return an array of twice the length that begins with the old one."""
-    larger = np.zeros((2 * array.shape[0], *array.shape[1:]), array.dtype)
-    larger[: array.shape[0]] = array
+def doubled(array: NDArray[Any]) -> NDArray[Any]:
+    """Return a longer array that begins with the old one: 2 n for n, 2 n + 1 for n + 1.
+
+    Lengths are powers of two, or one more where an item's end is the next one's start.
+    """
+    size = array.shape[0]
+    larger = np.zeros((2 * size - size % 2, *array.shape[1:]), array.dtype)
+    larger[:size] = array
     return larger
 
 

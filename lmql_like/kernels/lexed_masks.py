@@ -18,7 +18,11 @@ from numba import njit
 
 from lmql_like.kernels.layouts import (
     LIVE,
+    MEMO_FULL,
+    NEW_ROW,
+    NEW_TOKENS,
     OVERFLOW,
+    TOKENS,
     DfaArrays,
     LexerArrays,
     MachineArrays,
@@ -37,6 +41,7 @@ from lmql_like.kernels.memo import (
     begin_with_row,
     find_part,
     finish_part,
+    list_to_row,
     write_part,
 )
 from lmql_like.kernels.slices import is_listed
@@ -80,9 +85,12 @@ def _walk(
         0 or OVERFLOW.
     """
     path, table, classes, winner = memo.path, lexer.table, lexer.class_of_byte, lexer.winner
-    going = lexer.goes_on
+    going, certain, rows = lexer.goes_on, lexer.is_certain, memo.rows
     token_start, token_ids, ends = trie.token_start, trie.token_ids, trie.end
     depths, bytes_in = trie.depth, trie.byte
+    tokens, begin = memo.tokens, memo.counts[TOKENS]
+    used, row = memo.counts[NEW_TOKENS], memo.counts[NEW_ROW]
+    most = rows.shape[1] // 2
     node = first
     while node < last:
         depth = depths[node]
@@ -95,11 +103,9 @@ def _walk(
                 target = lexer_step(lexer, source, symbol)
                 if target == OVERFLOW:
                     return OVERFLOW
-        ended = target > 0 and winner[target] >= 0
-        if depth > lowest and winner[source] >= 0 and symbol >= 0:
-            # Where a longer lexeme ends without a guard, the shorter one did not.
-            longer = ended and next_winner(lexer, target, np.int64(winner[target])) < 0
-            if not longer and _note_ends(lexer, memo, source, node, 0) == OVERFLOW:
+        # Where a longer lexeme surely ends, the shorter one did not.
+        if winner[source] >= 0 and depth > lowest and symbol >= 0 and not certain[target]:
+            if _note_ends(lexer, memo, source, node, 0) == OVERFLOW:
                 return OVERFLOW
         if target == 0:
             node = np.int64(ends[node])
@@ -109,18 +115,31 @@ def _walk(
             more = goes_on(lexer, target)
             if more == OVERFLOW:
                 return OVERFLOW
-        if token_start[node + 1] > token_start[node]:
-            if more:
-                for i in range(token_start[node], token_start[node + 1]):
-                    if add_token(memo, np.int64(token_ids[i])) == OVERFLOW:
-                        return OVERFLOW
-            elif ended and _note_ends(lexer, memo, target, node, 1) == OVERFLOW:
-                return OVERFLOW
-        if more or ended:
-            path[depth + 1] = target
-            node += 1
-        else:
+        if not more and winner[target] < 0:
             node = np.int64(ends[node])
+            continue
+        path[depth + 1] = target
+        for i in range(token_start[node], token_start[node + 1]):
+            if not more:
+                if _note_ends(lexer, memo, target, node, 1) == OVERFLOW:
+                    return OVERFLOW
+                break
+            token = token_ids[i]
+            if row >= 0:
+                rows[row, token >> 5] |= np.int32(1) << np.int32(token & 31)
+                continue
+            if begin + used == tokens.size:
+                memo.counts[MEMO_FULL] = TOKENS
+                return OVERFLOW
+            tokens[begin + used] = token
+            used += 1
+            if used > most:
+                row = list_to_row(memo, used)
+                if row == OVERFLOW:
+                    return OVERFLOW
+                used = 0
+        node += 1
+    memo.counts[NEW_TOKENS] = used
     return 0
 
 

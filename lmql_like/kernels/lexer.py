@@ -82,7 +82,7 @@ def _intern(lexer: LexerArrays, size: int) -> int:
         lexer.counts[LEXER_FULL] = LEXER_STATES if no_states else LEXER_ITEMS
         return OVERFLOW
     lexer.buckets[bucket] = state
-    winner = -1
+    winner, certain = -1, 0
     for i in range(kept):
         lexer.pool[used + i] = members[i]
         item = members[i] & 0xFFFFFFFF
@@ -90,7 +90,10 @@ def _intern(lexer: LexerArrays, size: int) -> int:
             terminal = lexer.terminal[item]
             if winner < 0 or terminal < winner:
                 winner = terminal
+            if lexer.guard_start[item + 1] == lexer.guard_start[item]:
+                certain = 1
     lexer.winner[state] = winner
+    lexer.is_certain[state] = certain
     lexer.is_bound[state] = members[kept - 1] >> 32 != 0
     lexer.goes_on[state] = 0
     lexer.table[state, :] = UNKNOWN
@@ -204,13 +207,13 @@ def goes_on(lexer: LexerArrays, state: int) -> int:
             target = lexer_step(lexer, current, np.int64(symbol))
             if target == OVERFLOW:
                 return OVERFLOW
-            if target == 0 or visited[target] == clock:
+            if target == 0:
                 continue
             free = not lexer.is_bound[target]
             if lexer.winner[target] >= 0 or free or lexer.goes_on[target] == LIVE:
                 lexer.goes_on[state] = LIVE
                 return 1
-            if lexer.goes_on[target] == DEAD:
+            if lexer.goes_on[target] == DEAD or visited[target] == clock:
                 continue
             visited[target] = clock
             queue[tail] = target

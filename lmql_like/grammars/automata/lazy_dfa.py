@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from lmql_like.errors import GrammarError
 from lmql_like.grammars.limits import Limits
 from lmql_like.grammars.mask_memo import MaskMemo
+from lmql_like.grammars.slices import GROUP_DEPTHS
 from lmql_like.grammars.vocabulary import Vocabulary
 from lmql_like.kernels.compose import TOO_MANY
 from lmql_like.kernels.entries import (
@@ -40,9 +41,12 @@ from lmql_like.kernels.layouts import (
     NetworkArrays,
     NfaArrays,
 )
+from lmql_like.kernels.lookahead import look_ahead_classes
 from lmql_like.kernels.subset import rehash, rehash_frames
 
-__all__ = ["LazyDfa", "NetworkTables"]
+__all__ = ["LazyDfa", "NetworkTables", "check_limit"]
+
+_MOST_CLASSIFIED = 200_000  # nfa states; above, each is a class of its own
 
 
 class LazyDfa:
@@ -80,12 +84,12 @@ class LazyDfa:
         self._net = self._allocate_frames(self._room)
         self._dfa.counts[STATES] = 1  # state 0 is the dead one
         self._dfa.counts[FRAMES] = LOCAL + 1
-        self._calls = 1 if has_calls else None
-        self._handle = self._make_handle()
+        self._dfa.counts[FULL] = -1
+        self.calls = 1 if has_calls else None
+        self.handle = self._make_handle()
         counts = np.bincount(nfa.class_of_byte[nfa.class_of_byte >= 0], minlength=self._n_classes)
         self._only_byte = np.full(self._n_classes, -1, np.int32)
-        for byte in range(256):
-            symbol = nfa.class_of_byte[byte]
+        for byte, symbol in enumerate(nfa.class_of_byte.tolist()):
             if symbol >= 0 and counts[symbol] == 1:
                 self._only_byte[symbol] = byte
         self._start = self._run(enter_initial_state)
@@ -156,7 +160,10 @@ class LazyDfa:
             vocabulary: the tokens.
             budget: bytes of rows that it may hold.
         """
-        return MaskMemo(self._nfa, self._net, vocabulary, budget)
+        classes = None
+        if self._nfa.trusted[0] and self._nfa.component.size <= _MOST_CLASSIFIED:
+            classes = look_ahead_classes(self._nfa, self._net, np.array(GROUP_DEPTHS, np.int64))
+        return MaskMemo(self._nfa.class_of_byte, classes, vocabulary, budget)
 
     def mask(self, state: int, memo: MaskMemo, row: NDArray[np.int32]) -> None:
         """Add the bits of the tokens that may follow a state to a packed row.
@@ -168,7 +175,7 @@ class LazyDfa:
         """
         tokens = memo.vocabulary.sliced.handle
         memo.begin_mask()
-        if self._nfa.trusted[0]:
+        if memo.has_classes:
             if self._run(enter_compose, tokens, memo, state, row) != TOO_MANY:
                 return
             row[:] = 0
@@ -192,37 +199,42 @@ class LazyDfa:
         with self._lock:
             while True:
                 given = [arg.handle if isinstance(arg, MaskMemo) else arg for arg in args]
-                result = int(kernel(self._handle, self._calls, *given))
+                result = int(kernel(self.handle, self.calls, *given))
                 if result != OVERFLOW:
                     return result
-                if self._dfa.counts[FULL] == MEMO:
+                if not self.is_full:
                     next(arg for arg in args if isinstance(arg, MaskMemo)).grow()
                 else:
-                    self._grow()
+                    self.grow()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether an array of its own was full when a kernel last ran."""
+        return int(self._dfa.counts[FULL]) not in (-1, MEMO)
 
     def _make_handle(self) -> NDArray[np.int64]:
         return handle_of((*self._nfa, *self._dfa, *(self._net or ())))
 
-    def _grow(self) -> None:
+    def grow(self) -> None:
         """Double the array that was full."""
         old, limits = self._dfa, self._limits
         n_states, n_items, n_frames, n_pairs, _, full = (int(count) for count in old.counts)
         room = replace(self._room)
         if full == STATES:
-            _check_limit("automaton states", "max_states", limits.max_states, n_states)
+            check_limit("automaton states", "max_states", limits.max_states, n_states)
             room.states = min(2 * room.states, limits.max_states + 1)
         elif full == ITEMS:
-            _check_limit("positions in its states", "max_set_items", limits.max_set_items, n_items)
+            check_limit("positions in its states", "max_set_items", limits.max_set_items, n_items)
             # One set may be as large as the scratch: the pool must take the next one.
             room.items = max(2 * room.items, n_items + 2 * room.scratch)
         elif full == FRAMES:
-            _check_limit("frames of rules", "max_frames", limits.max_frames, n_frames)
+            check_limit("frames of rules", "max_frames", limits.max_frames, n_frames)
             room.frames = 2 * room.frames
         elif full == PAIRS:
-            _check_limit("callers of rules", "max_set_items", limits.max_set_items, n_pairs)
+            check_limit("callers of rules", "max_set_items", limits.max_set_items, n_pairs)
             room.pairs = max(2 * room.pairs, n_pairs + room.scratch)
         else:
-            _check_limit("positions at once", "max_set_items", limits.max_set_items, room.scratch)
+            check_limit("positions at once", "max_set_items", limits.max_set_items, room.scratch)
             room.scratch = 2 * room.scratch
         new = self._allocate(room)
         new.table[:n_states] = old.table[:n_states]
@@ -231,6 +243,7 @@ class LazyDfa:
         new.set_start[: n_states + 1] = old.set_start[: n_states + 1]
         new.pool[:n_items] = old.pool[:n_items]
         new.counts[:] = old.counts
+        new.counts[FULL] = -1
         rehash(new)
         net = self._allocate_frames(room)
         if net is not None and self._net is not None:
@@ -238,7 +251,7 @@ class LazyDfa:
             net.pairs[:n_pairs] = self._net.pairs[:n_pairs]
             rehash_frames(new, net)
         self._dfa, self._net, self._room = new, net, room
-        self._handle = self._make_handle()
+        self.handle = self._make_handle()
 
     def _allocate_frames(self, room: _Room) -> NetworkArrays | None:
         if self._network is None:
@@ -306,7 +319,8 @@ class _Room:
     scratch: int
 
 
-def _check_limit(what: str, name: str, limit: int, used: int) -> None:
+def check_limit(what: str, name: str, limit: int, used: int) -> None:
+    """Raise G201 if more is used than the limit of a name allows."""
     if used > limit:
         raise GrammarError(
             "G201",

@@ -29,6 +29,7 @@ from lmql_like.grammars.cfg.lexed_terminals import (
     text_automaton,
 )
 from lmql_like.grammars.cfg.ordered_automaton import ordered_automaton
+from lmql_like.grammars.cfg.rules import LexedGrammar, LexedTerminal
 from lmql_like.grammars.limits import DEFAULT_LIMITS, Limits
 from lmql_like.grammars.regex.nodes import (
     Alternation,
@@ -47,45 +48,6 @@ __all__ = ["LexedGrammar", "LexedTerminal", "TerminalAutomaton", "read_lexed"]
 _MAX_DEPTH = 250  # of nodes inside nodes in a terminal
 _NOTHING = Built(CharSet(()))  # in rules: what a declared or an ignored terminal stands for
 _Key: TypeAlias = "tuple[str, str, frozenset[str]]"
-
-
-@dataclass(frozen=True)
-class LexedTerminal:
-    """One kind of lexeme.
-
-    Attributes:
-        name: as the grammar names it, or as Lark does.
-        automaton: what it matches, at least one byte.
-        priority: the number behind its name, 0 without one.
-        is_text: whether it is a plain string.
-        span: where it is defined, or first used; None in an imported grammar.
-    """
-
-    name: str
-    automaton: TerminalAutomaton
-    priority: int
-    is_text: bool
-    span: Span | None
-
-
-@dataclass(frozen=True)
-class LexedGrammar:
-    """Rules over terminals.
-
-    Attributes:
-        rules: name -> what it matches; `Symbol` leaves are indexes of terminals, `Reference`
-            nodes name other rules. The empty set of characters stands for what no text has.
-        start: the rule that whole texts match.
-        terminals: by rank; of several that match the same text the first counts.
-        ignored: indexes of the terminals that may stand anywhere.
-        source: the text the rules came from; spans point into it.
-    """
-
-    rules: Mapping[str, Node]
-    start: str
-    terminals: tuple[LexedTerminal, ...]
-    ignored: frozenset[int]
-    source: Source
 
 
 def read_lexed(text: str, *, start: str = "start", limits: Limits = DEFAULT_LIMITS) -> LexedGrammar:

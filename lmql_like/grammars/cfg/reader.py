@@ -10,7 +10,7 @@ from lmql_like.grammars.cfg.ebnf import read_ebnf
 from lmql_like.grammars.cfg.gbnf import read_gbnf
 from lmql_like.grammars.cfg.inlining import inline_small_rules
 from lmql_like.grammars.cfg.rule_sizes import check_sizes
-from lmql_like.grammars.cfg.rules import RuleSet
+from lmql_like.grammars.cfg.rules import LexedGrammar, RuleSet
 from lmql_like.grammars.limits import DEFAULT_LIMITS, Limits
 
 __all__ = ["START_RULES", "check_choices", "read_grammar"]
@@ -26,8 +26,8 @@ def read_grammar(
     syntax: str = "lark",
     lexing: str = "lexed",
     limits: Limits = DEFAULT_LIMITS,
-) -> RuleSet:
-    """Return the rules of a grammar.
+) -> RuleSet | LexedGrammar:
+    """Return the rules of a grammar; over terminals where it is read with a lexer.
 
     Args:
         text: the grammar.
@@ -40,27 +40,30 @@ def read_grammar(
             made of, `max_nfa_states` what is written out.
 
     Raises:
-        GrammarError: G401 to G406 for the grammar, G407 the reading is not supported,
-            G408 no such syntax or reading, G410 too long, G202 too large when written out,
-            G101, G102 and G203 for a pattern in it.
+        GrammarError: G401 to G406 and G409 for the grammar, G408 no such syntax or reading,
+            G410 too long, G202 too large when written out, G101, G102 and G203 for a
+            pattern in it.
     """
     rules = _read(text, start, syntax, lexing, limits)
+    if isinstance(rules, LexedGrammar):
+        return rules
     check_sizes(rules, limits)
     return replace(rules, rules=inline_small_rules(rules.rules, rules.start))
 
 
-def _read(text: str, start: str | None, syntax: str, lexing: str, limits: Limits) -> RuleSet:
+def _read(
+    text: str, start: str | None, syntax: str, lexing: str, limits: Limits
+) -> RuleSet | LexedGrammar:
     check_choices(syntax, lexing)
     start = START_RULES[syntax] if start is None else start
     if syntax != "lark":
         read: Callable[..., RuleSet] = read_gbnf if syntax == "gbnf" else read_ebnf
         return read(text, start=start, limits=limits)
+    # Lark takes a while to import.
     if lexing == "lexed":
-        raise GrammarError(
-            "G407",
-            "the lexed reading of a Lark grammar is not supported yet",
-            help='pass lexing="scannerless": no lexer, every way to match the text counts',
-        )
+        from lmql_like.grammars.cfg.lexed_grammar import read_lexed
+
+        return read_lexed(text, start=start, limits=limits)
     from lmql_like.grammars.cfg.lark_grammar import read_lark
 
     return read_lark(text, start=start, limits=limits)

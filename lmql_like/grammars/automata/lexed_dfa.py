@@ -1,0 +1,287 @@
+"""The deterministic automaton of a lexed grammar: lexer and parser in lockstep, lazily."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmql_like.grammars.automata.lazy_dfa import LazyDfa, check_limit
+from lmql_like.grammars.limits import Limits
+from lmql_like.grammars.mask_memo import MaskMemo, doubled
+from lmql_like.grammars.vocabulary import Vocabulary
+from lmql_like.kernels.compose import TOO_MANY
+from lmql_like.kernels.handles import handle_of
+from lmql_like.kernels.layouts import (
+    CONTEXTS,
+    ENTERED,
+    LEXER_FULL,
+    LEXER_ITEMS,
+    LEXER_STATES,
+    MACHINE_FULL,
+    MACHINE_STATES,
+    OVERFLOW,
+    THREADS,
+    LexerArrays,
+    MachineArrays,
+)
+from lmql_like.kernels.lexed_entries import (
+    enter_first_machine_state,
+    enter_lexed_advance,
+    enter_lexed_compose,
+    enter_lexed_symbols,
+    enter_lexed_walk,
+)
+from lmql_like.kernels.lexer import rehash_lexer
+from lmql_like.kernels.threads import rehash_machine
+
+__all__ = ["LexedDfa", "LexerTables"]
+
+_STATES = 1024  # room at first
+
+
+@dataclass(frozen=True)
+class LexerTables:
+    """The terminals of a grammar; fields as in `kernels.layouts.LexerArrays`."""
+
+    class_of_byte: NDArray[np.int32]
+    edge_start: NDArray[np.int32]
+    edge_low: NDArray[np.int32]
+    edge_high: NDArray[np.int32]
+    edge_to: NDArray[np.int32]
+    terminal: NDArray[np.int32]
+    accepts: NDArray[np.int8]
+    guard_start: NDArray[np.int32]
+    guards: NDArray[np.int32]
+    guard_accepts: NDArray[np.int8]
+    first: NDArray[np.int32]
+    ignored: NDArray[np.int8]
+
+
+class LexedDfa:
+    """A `ByteMachine`; its states are sets of threads, see `kernels.threads`.
+
+    Args:
+        parser: the automaton of the rules, over terminals.
+        tables: the terminals.
+        limits: `max_states` bounds the states of lexer and machine, each.
+    """
+
+    def __init__(self, parser: LazyDfa, tables: LexerTables, limits: Limits) -> None:
+        self._parser = parser
+        self._limits = limits
+        self._lock = threading.RLock()
+        self._lexer = _lexer_room(tables)
+        self._machine = _machine_room(int(tables.class_of_byte.max()) + 1)
+        self._handle = self._make_handle()
+        classes = tables.class_of_byte
+        self._n_classes = int(classes.max()) + 1
+        self._only_byte = np.full(self._n_classes, -1, np.int32)
+        for symbol in range(self._n_classes):
+            members = np.flatnonzero(classes == symbol)
+            if members.size == 1:
+                self._only_byte[symbol] = members[0]
+        self._start = 0
+        if parser.start:
+            self._start = self._run(enter_first_machine_state, parser.start)
+
+    @property
+    def start(self) -> int:
+        """The start state; 0 where nothing can match."""
+        return self._start
+
+    @property
+    def n_states(self) -> int:
+        """How many states have been made so far."""
+        return int(self._machine.counts[MACHINE_STATES]) - 1
+
+    @property
+    def n_classes(self) -> int:
+        """How many classes of bytes the terminals tell apart."""
+        return self._n_classes
+
+    def accepting(self, state: int) -> int:
+        """Return 1 where the text may end in a state, else 0."""
+        return int(self._machine.accepting[state])
+
+    def distance(self, state: int) -> int:
+        """Return 0 or 1: whether at least one more byte is needed."""
+        return 0 if self._machine.accepting[state] else 1
+
+    def successors(self, state: int) -> list[int]:
+        """Return the distinct live states behind one more byte."""
+        return list(dict.fromkeys(target for target in self._targets(state).tolist() if target))
+
+    def is_stopped(self, state: int) -> bool:  # noqa: ARG002
+        """Return False: grammars have no stops."""
+        return False
+
+    def is_injecting(self, state: int) -> bool:  # noqa: ARG002
+        """Return False: grammars have no stops."""
+        return False
+
+    def advance(self, state: int, data: bytes) -> int:
+        """Return the state behind some bytes, 0 where no text goes on so."""
+        array = np.frombuffer(data, np.uint8)
+        return self._run(enter_lexed_advance, state, 0, array.size, array)
+
+    def advance_token(self, state: int, token_id: int, vocabulary: Vocabulary) -> int:
+        """Return the state behind a token of a vocabulary, as `advance` behind its bytes."""
+        start, data = vocabulary.flat
+        first, last = int(start[token_id]), int(start[token_id + 1])
+        return self._run(enter_lexed_advance, state, first, last, data)
+
+    def live_bytes(self, state: int) -> NDArray[np.bool_]:
+        """Return bool[256]: the bytes that may follow a state."""
+        flags = np.zeros(self._n_classes + 1, np.bool_)
+        flags[:-1] = self._targets(state) > 0
+        return flags[self._lexer.class_of_byte]  # class -1 reads the spare last flag
+
+    def forced_bytes(self, state: int, limit: int = 4096) -> bytes:
+        """Return the bytes that must follow a state, up to where it accepts or a choice begins."""
+        forced = bytearray()
+        while len(forced) < limit and not self._machine.accepting[state]:
+            targets = self._targets(state)
+            open_to = np.flatnonzero(targets)
+            if open_to.size != 1 or self._only_byte[open_to[0]] < 0:
+                break
+            forced.append(self._only_byte[open_to[0]])
+            state = int(targets[open_to[0]])
+        return bytes(forced)
+
+    def new_memo(self, vocabulary: Vocabulary, budget: int) -> MaskMemo:
+        """Return an empty memo for the masks of this automaton over a vocabulary."""
+        return MaskMemo(self._lexer.class_of_byte, None, vocabulary, budget)
+
+    def mask(self, state: int, memo: MaskMemo, row: NDArray[np.int32]) -> None:
+        """Add the bits of the tokens that may follow a state to a packed row."""
+        tokens = memo.vocabulary.sliced.handle
+        memo.begin_mask()
+        if self._run(enter_lexed_compose, tokens, memo, state, row) == TOO_MANY:
+            row[:] = 0
+            self._run(enter_lexed_walk, tokens, memo, state, row)
+
+    def mask_ending_in(
+        self, state: int, memo: MaskMemo, wanted: NDArray[np.uint8], row: NDArray[np.int32]
+    ) -> None:
+        """As `mask`, for tokens that end in a state s with wanted[s] != 0."""
+        for token_id, token in enumerate(memo.vocabulary.tokens):
+            end = self.advance(state, token) if token else 0
+            if 0 < end < wanted.size and wanted[end]:
+                row[token_id >> 5] |= np.uint32(1 << (token_id & 31)).astype(np.int32)
+
+    def token_ends(self, state: int, memo: MaskMemo) -> NDArray[np.int32]:
+        """Return the distinct states, ascending, in which the vocabulary's tokens end."""
+        ends = {self.advance(state, token) for token in memo.vocabulary.tokens if token}
+        return np.array(sorted(ends - {0}), np.int32)
+
+    def _targets(self, state: int) -> NDArray[np.int32]:
+        out = np.empty(self._n_classes, np.int32)
+        self._run(enter_lexed_symbols, state, out)
+        return out
+
+    # -- room --------------------------------------------------------------------------
+
+    def _run(self, kernel: Callable[..., int], *args: Any) -> int:
+        """Call a kernel until it finds room; a memo among the arguments goes by its handle."""
+        memo = next((arg for arg in args if isinstance(arg, MaskMemo)), None)
+        parser = self._parser
+        with self._lock:
+            while True:
+                given = [arg.handle if isinstance(arg, MaskMemo) else arg for arg in args]
+                result = int(kernel(parser.handle, parser.calls, self._handle, *given))
+                if result != OVERFLOW:
+                    return result
+                if memo is not None and memo.is_full:
+                    memo.grow()
+                elif parser.is_full:
+                    parser.grow()
+                else:
+                    self._grow()
+
+    def _make_handle(self) -> NDArray[np.int64]:
+        return handle_of((*self._lexer, *self._machine))
+
+    def _grow(self) -> None:
+        """Double the array that was full."""
+        lexer, machine = self._lexer, self._machine
+        limit = self._limits.max_states
+        check_limit("states of its lexer", "max_states", limit, lexer.counts[LEXER_STATES])
+        check_limit("automaton states", "max_states", limit, machine.counts[MACHINE_STATES])
+        full = int(lexer.counts[LEXER_FULL])
+        if full >= 0:
+            lexer.counts[LEXER_FULL] = -1
+            lexer = lexer._replace(**{n: doubled(getattr(lexer, n)) for n in _LEXER_ROOM[full]})
+            if full == LEXER_STATES:
+                lexer = lexer._replace(buckets=np.zeros(2 * lexer.buckets.size, np.int32))
+                rehash_lexer(lexer)
+            if full == ENTERED:
+                lexer.enter_key[:] = 0
+                lexer.counts[ENTERED] = 0
+        full = int(machine.counts[MACHINE_FULL])
+        if full >= 0:
+            machine.counts[MACHINE_FULL] = -1
+            names = _MACHINE_ROOM[full]
+            machine = machine._replace(**{n: doubled(getattr(machine, n)) for n in names})
+            if full == MACHINE_STATES:
+                machine = machine._replace(buckets=np.zeros(2 * machine.buckets.size, np.int32))
+                rehash_machine(machine)
+        self._lexer, self._machine = lexer, machine
+        self._handle = self._make_handle()
+
+
+_LEXER_SCRATCH = ("set_start", "queue", "visited")
+_LEXER_ROOM = {
+    LEXER_STATES: ("table", "winner", "goes_on", "is_certain", "is_bound", *_LEXER_SCRATCH),
+    LEXER_ITEMS: ("pool",),
+    CONTEXTS: ("contexts", "context_of"),
+    ENTERED: ("enter_key", "enter_value"),
+    5: ("members",),
+}
+_MACHINE_ROOM = {
+    MACHINE_STATES: ("table", "accepting", "set_start"),
+    THREADS: ("pool",),
+    2: ("members",),
+}
+
+
+def _lexer_room(tables: LexerTables) -> LexerArrays:
+    n_classes = int(tables.class_of_byte.max()) + 1
+    counts = np.zeros(5, np.int64)
+    counts[[LEXER_STATES, CONTEXTS]] = 1  # state 0 is the dead one, context 0 not known yet
+    counts[LEXER_FULL] = -1
+    return LexerArrays(
+        **vars(tables),
+        table=np.empty((_STATES, n_classes), np.int32),
+        winner=np.empty(_STATES, np.int32),
+        goes_on=np.zeros(_STATES, np.int8),
+        is_certain=np.zeros(_STATES, np.int8),
+        is_bound=np.zeros(_STATES, np.int8),
+        set_start=np.zeros(_STATES + 1, np.int64),
+        pool=np.empty(16 * _STATES, np.int64),
+        buckets=np.zeros(2 * _STATES, np.int32),
+        counts=counts,
+        contexts=np.zeros((256, tables.first.size // 32 + 1), np.int64),
+        context_of=np.zeros(4096, np.int32),
+        enter_key=np.zeros(8192, np.int64),
+        enter_value=np.zeros(8192, np.int32),
+        members=np.empty(2 * tables.accepts.size + 256, np.int64),
+        queue=np.empty(_STATES, np.int32),
+        visited=np.zeros(_STATES + 1, np.int32),
+    )
+
+
+def _machine_room(n_classes: int) -> MachineArrays:
+    return MachineArrays(
+        table=np.empty((_STATES, n_classes), np.int32),
+        accepting=np.zeros(_STATES, np.int8),
+        set_start=np.zeros(_STATES + 1, np.int64),
+        pool=np.empty(4 * _STATES, np.int64),
+        buckets=np.zeros(2 * _STATES, np.int32),
+        counts=np.array([1, 0, -1], np.int64),
+        members=np.empty(256, np.int64),
+    )

@@ -1,0 +1,89 @@
+"""A lexed grammar's automaton: a parser over terminals, and the terminals over bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lmql_like.grammars.automata.lazy_dfa import LazyDfa
+from lmql_like.grammars.automata.lexed_dfa import LexedDfa, LexerTables
+from lmql_like.grammars.automata.nfa import NfaBuilder
+from lmql_like.grammars.automaton import Automaton
+from lmql_like.grammars.cfg.lexed_terminals import TerminalAutomaton
+from lmql_like.grammars.cfg.network import build_network
+from lmql_like.grammars.cfg.rules import LexedGrammar, RuleSet
+from lmql_like.grammars.formula_automaton import FormulaAutomaton, byte_classes, row_starts
+from lmql_like.grammars.limits import Limits
+from lmql_like.kernels import formula as ops
+
+__all__ = ["LexedAutomaton"]
+
+
+class LexedAutomaton(Automaton):
+    """The texts of a lexed grammar.
+
+    Args:
+        grammar: rules over terminals.
+        limits: bounds.
+    """
+
+    def __init__(self, grammar: LexedGrammar, limits: Limits) -> None:
+        super().__init__()
+        self._grammar = grammar
+        self._limits = limits
+        rules = RuleSet(grammar.rules, grammar.start, grammar.source)
+        builder = NfaBuilder(limits)
+        component = builder.add_network(build_network(rules, limits))
+        self._parser = FormulaAutomaton(
+            graph=builder.finish(),
+            running=(component,),
+            program=(ops.COMPONENT, component),
+            limits=limits,
+            n_symbols=max(1, len(grammar.terminals)),
+        )
+
+    def _make_dfa(self, alphabet: bytes) -> LexedDfa:
+        parser = self._parser.new_dfa()
+        automata = [terminal.automaton for terminal in self._grammar.terminals]
+        return LexedDfa(parser, _tables(automata, self._grammar.ignored, alphabet), self._limits)
+
+
+def _tables(
+    automata: Sequence[TerminalAutomaton], ignored: frozenset[int], alphabet: bytes
+) -> LexerTables:
+    """Put terminals into one numbering of states, over classes of an alphabet's bytes."""
+    sizes = np.array([automaton.n_states for automaton in automata], np.int64)
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
+    n = int(offsets[-1])
+    parts = [np.zeros((0, 4), np.int32)]
+    for automaton, offset in zip(automata, offsets, strict=False):
+        parts.append(automaton.edges.reshape(-1, 4) + np.array([offset, 0, 0, offset], np.int32))
+    edges = np.concatenate(parts)
+    class_of_byte, low, high, kept = byte_classes(edges, alphabet)
+    rows = np.column_stack([edges[kept, 0], low, high, edges[kept, 3]]).astype(np.int32)
+    rows = rows[np.argsort(rows[:, 0], kind="stable")]
+    accepts, guard_accepts = np.zeros(n, np.int8), np.zeros(n, np.int8)
+    guards = []
+    for automaton, offset in zip(automata, offsets.tolist(), strict=False):
+        accepts[[offset + state for state in automaton.accepts]] = 1
+        guard_accepts[[offset + state for state in automaton.guard_accepts]] = 1
+        guards += [(offset + accept, offset + guard) for accept, guard in automaton.guards]
+    guard_rows = np.array(sorted(guards), np.int32).reshape(-1, 2)
+    marks = np.zeros(len(automata), np.int8)
+    marks[list(ignored)] = 1
+    starts = [automaton.start + offset for automaton, offset in zip(automata, offsets, strict=False)]
+    return LexerTables(
+        class_of_byte=class_of_byte,
+        edge_start=row_starts(rows[:, 0], n),
+        edge_low=np.ascontiguousarray(rows[:, 1]),
+        edge_high=np.ascontiguousarray(rows[:, 2]),
+        edge_to=np.ascontiguousarray(rows[:, 3]),
+        terminal=np.repeat(np.arange(len(automata), dtype=np.int32), sizes),
+        accepts=accepts,
+        guard_start=row_starts(guard_rows[:, 0], n),
+        guards=np.ascontiguousarray(guard_rows[:, 1]),
+        guard_accepts=guard_accepts,
+        first=np.array(starts, np.int32),
+        ignored=marks,
+    )

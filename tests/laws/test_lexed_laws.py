@@ -1,0 +1,131 @@
+"""Lexed grammars: masks, acceptance and dead ends against naive lexing and parsing."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from naive_lexed import lex_and_parse
+
+from lmql_like.errors import GrammarError
+from lmql_like.grammars import TokenMasker, Vocabulary, compile_grammar
+from lmql_like.grammars.cfg.lexed_grammar import read_lexed
+
+ALPHABET = b"abc"
+TEXTS = [
+    bytes(text) for length in range(6) for text in itertools.product(ALPHABET, repeat=length)
+]
+TERMINALS = [
+    '"a"',
+    '"ab"',
+    '"c"',
+    "/a+/",
+    "/[ab]+/",
+    "/b/",
+    "/ab?/",
+    "/b+c/",
+    "/[a-c]b*/",
+    "/a(?!b)/",
+    "/b+(?!c)/",
+    "/a.*?c/",
+]
+
+
+@st.composite
+def grammars(draw):
+    """A small Lark grammar over a, b and c, often with ignored text and recursion."""
+    chosen = draw(st.lists(st.sampled_from(TERMINALS), min_size=1, max_size=4, unique=True))
+    priorities = draw(st.lists(st.sampled_from(["", "", ".1"]), min_size=4, max_size=4))
+    names = [f"T{i}" for i in range(len(chosen))]
+    lines = [
+        f"{n}{p}: {t}" for n, p, t in zip(names, priorities, chosen, strict=False)
+    ]
+    symbol = st.sampled_from([*names, *names, "r", "s"])
+    item = st.tuples(symbol, st.sampled_from(["", "", "", "?", "*"])).map("".join)
+    sequence = st.lists(item, min_size=1, max_size=3).map(" ".join)
+    for rule in ("start", "r", "s"):
+        options = draw(st.lists(sequence, min_size=1, max_size=3))
+        lines.append(f"{rule}: {' | '.join(options)}")
+    if draw(st.booleans()) and len(names) > 1:
+        lines.append(f"%ignore {names[-1]}")
+    return "\n".join(lines) + "\n"
+
+
+def shortest_completion(dfa, state, limit=2000):
+    """Bytes that lead from a state to an accepting one, breadth first."""
+    seen, layer = {state}, [(state, b"")]
+    while layer:
+        following = []
+        for current, text in layer:
+            if dfa.accepting(current):
+                return text
+            for byte in ALPHABET:
+                target = dfa.advance(current, bytes([byte]))
+                if target and target not in seen:
+                    seen.add(target)
+                    following.append((target, text + bytes([byte])))
+        if len(seen) > limit:
+            return None
+        layer = following
+    return None
+
+
+def compiled(text):
+    try:
+        return read_lexed(text), compile_grammar(text)
+    except GrammarError:
+        assume(False)
+
+
+@given(grammars())
+def test_a_text_matches_where_the_naive_lexer_and_parser_take_it(text):
+    grammar, automaton = compiled(text)
+    for data in TEXTS:
+        assert automaton.matches(data) == lex_and_parse(grammar, data), data
+
+
+@given(grammars(), st.lists(st.text("abc", min_size=2, max_size=4), max_size=6), st.data())
+def test_a_token_is_allowed_where_a_completion_exists(text, longer, data):
+    grammar, automaton = compiled(text)
+    tokens = [*(bytes([byte]) for byte in ALPHABET), *(token.encode() for token in longer)]
+    masker = TokenMasker(automaton, Vocabulary([*tokens, b""], eos_token_ids=[len(tokens)]))
+    dfa = automaton.dfa(masker.vocabulary.alphabet)
+    state, written = masker.start(), b""
+    prefixes = {t[:k] for t in TEXTS if lex_and_parse(grammar, t) for k in range(len(t) + 1)}
+    if state is None:
+        assert not prefixes
+        return
+    for _ in range(4):
+        row = np.zeros(masker.vocabulary.n_words, np.int32)
+        masker.fill_bitmask(state, row)
+        allowed = []
+        for token_id, token in enumerate(tokens):
+            bit = bool(row[0] >> token_id & 1)
+            following = masker.advance(state, token_id)
+            assert bit == (following is not None), token
+            if written + token in prefixes:
+                assert bit, token
+            if bit:
+                more = shortest_completion(dfa, following)
+                assert more is not None, f"dead end behind {written + token!r}"
+                assert lex_and_parse(grammar, written + token + more)
+                allowed.append(token_id)
+        assert bool(row[0] >> len(tokens) & 1) == lex_and_parse(grammar, written)
+        if not allowed:
+            return
+        chosen = data.draw(st.sampled_from(allowed))
+        state, written = masker.advance(state, chosen), written + tokens[chosen]
+
+
+@pytest.mark.parametrize(
+    ("text", "yes", "no"),
+    [
+        ('start: "if" NAME | NAME\nNAME: /[a-z]+/\n%ignore " "', ["if x", "iffy"], ["if"]),
+        ('start: (NAME | "if") NAME\nNAME: /[a-z]+/', [], ["ifx", "ab", "if"]),
+        ("start: A A\nA: /a(?!a)/", [], ["aa"]),
+    ],
+)
+def test_keywords_and_names(text, yes, no):
+    automaton = compile_grammar(text)
+    assert [t for t in [*yes, *no] if automaton.matches(t)] == yes
