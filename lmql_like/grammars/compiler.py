@@ -21,13 +21,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from lmql_like.errors import GrammarError
-from lmql_like.grammars.automata.nfa import NfaBuilder
+from lmql_like.grammars.automata.nfa import Network, NfaBuilder
 from lmql_like.grammars.automaton import Automaton
 from lmql_like.grammars.cfg.network import build_network
 from lmql_like.grammars.cfg.reader import read_grammar
 from lmql_like.grammars.cfg.rules import LexedGrammar
 from lmql_like.grammars.formula_automaton import FormulaAutomaton, Program, Rule
 from lmql_like.grammars.formulas import (
+    TRUE,
     And,
     Constant,
     Derives,
@@ -41,6 +42,11 @@ from lmql_like.grammars.formulas import (
     all_of,
     matches,
     one_of,
+)
+from lmql_like.grammars.grammar_conditions import (
+    GrammarCondition,
+    grammars_in,
+    split_grammar,
 )
 from lmql_like.grammars.lexed_automaton import LexedAutomaton
 from lmql_like.grammars.limits import DEFAULT_LIMITS, Limits
@@ -126,16 +132,11 @@ class _Lowering:
         self._running: list[int] = []  # components that run from the beginning
         self._counters: list[TokenCount] = []
         self._rules: list[Rule] = []
+        self._networks: dict[int, Network] = {}  # of the grammars, by identity
 
     def run(self, formula: Formula) -> Automaton:
-        if isinstance(formula, Derives) and isinstance(formula.grammar, LexedGrammar):
-            return LexedAutomaton(formula.grammar, self._limits)
-        if not isinstance(formula, Derives) and _has_grammar(formula):
-            raise GrammarError(
-                "G105",
-                "a grammar cannot be combined with other conditions yet",
-                help="write the other conditions into the grammar",
-            )
+        if any(self._calls_rules(part) for part in grammars_in(formula)):
+            return self._with_grammar(split_grammar(formula))
         conjuncts = formula.parts if isinstance(formula, And) else (formula,)
         befores = [part for part in conjuncts if isinstance(part, StopsBefore)]
         rest = all_of(part for part in conjuncts if not isinstance(part, StopsBefore))
@@ -240,11 +241,60 @@ class _Lowering:
         body = self._joined([condition, *phrases], ops.OR)
         return self._joined([body, *(self._program(count) for count in counts)], ops.AND)
 
+    # -- grammars ------------------------------------------------------------------
+
+    def _calls_rules(self, formula: Derives) -> bool:
+        """Tell whether a grammar is more than a pattern, written as rules."""
+        return isinstance(formula.grammar, LexedGrammar) or bool(len(self._network(formula).calls))
+
+    def _network(self, formula: Derives) -> Network:
+        """Return a grammar's network, made once."""
+        grammar = formula.grammar
+        if isinstance(grammar, LexedGrammar):
+            raise TypeError("a lexed grammar has no network over bytes")
+        if id(grammar) not in self._networks:
+            self._networks[id(grammar)] = build_network(grammar, self._limits)
+        return self._networks[id(grammar)]
+
     def _grammar(self, formula: Derives) -> Program:
-        """Add a grammar, which must be the whole condition."""
-        component = self._nfa.add_network(build_network(formula.grammar, self._limits))
+        component = self._nfa.add_network(self._network(formula))
         self._running.append(component)
         return (ops.COMPONENT, component)
+
+    def _with_grammar(self, condition: GrammarCondition) -> Automaton:
+        """Return the automaton of a grammar and what must hold beside it."""
+        companion = None
+        if condition.regular != TRUE:
+            companion = _Lowering(self._limits).run(condition.regular)
+        lexed = [part for part in condition.union if _is_lexed(part)]
+        if lexed:
+            return self._lexed(condition, companion)
+        program = self._joined([self._program(part) for part in condition.union], ops.OR)
+        if condition.counts:
+            counts = [self._program(count) for count in condition.counts]
+            program = self._joined([program, *counts], ops.AND)
+        return FormulaAutomaton(
+            graph=self._nfa.finish(),
+            running=tuple(self._running),
+            program=program,
+            counters=tuple(self._counters),
+            limits=self._limits,
+            is_union=True,
+            companion=companion,
+        )
+
+    def _lexed(self, condition: GrammarCondition, companion: Automaton | None) -> Automaton:
+        if len(condition.union) > 1 or condition.counts:
+            what = "alternatives to" if len(condition.union) > 1 else "a token count beside"
+            raise GrammarError(
+                "G105",
+                f"{what} a grammar that is read with a lexer",
+                help='read it without: lexing="scannerless"',
+            )
+        only = condition.union[0]
+        if not isinstance(only, Derives) or not isinstance(only.grammar, LexedGrammar):
+            raise TypeError("no lexed grammar")
+        return LexedAutomaton(only.grammar, self._limits)
 
     # -- components ----------------------------------------------------------------
 
@@ -277,12 +327,8 @@ def _is_text(formula: Formula) -> bool:
     return isinstance(formula, (Matches, StopsAt, Derives))
 
 
-def _has_grammar(formula: Formula) -> bool:
-    if isinstance(formula, Not):
-        return _has_grammar(formula.part)
-    if isinstance(formula, (And, Or)):
-        return any(map(_has_grammar, formula.parts))
-    return isinstance(formula, Derives)
+def _is_lexed(formula: Formula) -> bool:
+    return isinstance(formula, Derives) and isinstance(formula.grammar, LexedGrammar)
 
 
 def _check_counts(others: list[Formula]) -> None:

@@ -7,7 +7,8 @@ By bytes alone the automaton knows (it only shows live states). Two things need 
 * a vocabulary that cannot write every byte by itself: then a completion by bytes may
   have no tokens that write it.
 
-`Completions.fits(state, count)` is exact. It first tries what bytes can show (each byte a
+`Completions.fits(state, count)` is exact, but for a grammar beside an upper bound of the
+token count, where it errs towards closing early (see `_search`). It first tries what bytes can show (each byte a
 token, where the vocabulary has them all), and searches token by token only where that
 settles nothing: near a limit.
 """
@@ -78,6 +79,11 @@ class Completions:
     def _search(self, state: int, count: int) -> bool:
         if self.accepts(state, count):
             return True
+        if self._automaton.has_calls and self._automaton.count_bounds:
+            # A grammar has no end of states to search; each byte is a token by itself. That
+            # may close a text earlier than needed, and closes it in any case.
+            ceiling = self._automaton.highest_count
+            return ceiling is not None and self._dfa.distance(state) <= ceiling - count
         if self._vocabulary.spells_every_byte:
             if not self._automaton.count_bounds:
                 return True  # the automaton shows live states only

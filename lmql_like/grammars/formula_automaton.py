@@ -12,17 +12,21 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from lmql_like.errors import GrammarError
+from lmql_like.grammars.automata.companion import Companion, tabulate
 from lmql_like.grammars.automata.lazy_dfa import LazyDfa, NetworkTables
 from lmql_like.grammars.automata.nfa import NfaGraph
 from lmql_like.grammars.automaton import Automaton
 from lmql_like.grammars.formulas import TokenCount
 from lmql_like.grammars.limits import Limits
 from lmql_like.kernels import formula as ops
+from lmql_like.kernels.companion import reach_of_rules
 from lmql_like.kernels.layouts import NfaArrays
-from lmql_like.kernels.reach import distances_to
+from lmql_like.kernels.reach import distances_to, rule_distances
 
 __all__ = ["FormulaAutomaton", "Program", "Rule", "byte_classes", "row_starts"]
 
+_MOST_REACH = 1 << 24  # words of 8 bytes
 Program: TypeAlias = tuple[int, ...]  # postfix pairs (operation, argument), see kernels.formula
 
 
@@ -49,6 +53,8 @@ class FormulaAutomaton(Automaton):
         limits: bounds.
         n_symbols: where edges are not on bytes but on symbols, how many symbols there are;
             `dfa` takes no alphabet then.
+        is_union: every set of items that is not empty has a completion, token counts aside.
+        companion: a regular condition that must hold too; only for a grammar that calls rules.
     """
 
     def __init__(
@@ -62,6 +68,8 @@ class FormulaAutomaton(Automaton):
         finders: tuple[re.Pattern[str], ...] = (),
         limits: Limits,
         n_symbols: int | None = None,
+        is_union: bool = False,
+        companion: Automaton | None = None,
     ) -> None:
         bounds = {c.low for c in counters} | {c.high + 1 for c in counters if c.high is not None}
         super().__init__(count_bounds=tuple(sorted(bounds - {0})))
@@ -73,6 +81,8 @@ class FormulaAutomaton(Automaton):
         self._finders = finders
         self._limits = limits
         self._n_symbols = n_symbols
+        self._is_union = is_union or (not rules and _is_choice(program))
+        self._companion = companion
 
     @cached_property
     def highest_count(self) -> int | None:
@@ -124,8 +134,10 @@ class FormulaAutomaton(Automaton):
 
     def _arrays(self, alphabet: bytes) -> tuple[NfaArrays, NetworkTables | None]:
         graph, n = self._graph, self._graph.component_of.size
+        beside = None if self._companion is None else tabulate(self._companion.dfa(alphabet))
         if self._n_symbols is None:
-            class_of_byte, low, high, kept = byte_classes(graph.edges, alphabet)
+            moves = None if beside is None else beside.moves
+            class_of_byte, low, high, kept = byte_classes(graph.edges, alphabet, moves)
         else:
             class_of_byte = np.arange(self._n_symbols, dtype=np.int32)
             low, high = graph.edges[:, 1], graph.edges[:, 2]
@@ -143,6 +155,19 @@ class FormulaAutomaton(Automaton):
         if len(calls):
             rule_end = np.zeros(n, np.int8)
             rule_end[graph.rule_ends] = 1
+            table, accepts = _beside(beside, class_of_byte)
+            rule_ends = rule_end.copy()
+            rule_ends[ends] = 1  # the whole text's end, too
+            if n * len(table) * (len(table) // 64 + 1) > _MOST_REACH:
+                raise GrammarError(
+                    "G202",
+                    f"the grammar of {n} states and the conditions beside it, of {len(table)}, "
+                    "are too large together",
+                    help="make counts and length bounds smaller, or write them into the grammar",
+                )
+            reach = np.zeros((0, 0), np.int64)
+            if beside is not None:
+                reach = reach_of_rules(edges, jumps, calls, rules, rule_ends, table)
             network = NetworkTables(
                 call_start=row_starts(calls[:, 0], n),
                 call_rule=np.ascontiguousarray(calls[:, 1]),
@@ -150,6 +175,9 @@ class FormulaAutomaton(Automaton):
                 call_tail=_tails(calls[:, 2], edges, jumps, calls, rule_end),
                 rule_end=rule_end,
                 rule_first=rules,
+                beside=table,
+                beside_accepts=accepts,
+                reach=reach,
             )
         accept = [c.accept if distance[c.start] >= 0 else -1 for c in graph.components]
         starts = [graph.components[i].start for i in self._running]
@@ -165,7 +193,7 @@ class FormulaAutomaton(Automaton):
             component=graph.component_of,
             distance=distance,
             required=_required_components(self._program, len(accept)),
-            trusted=np.array([not self._rules and _is_choice(self._program)], np.int8),
+            trusted=np.array([self._is_union], np.int8),
             accept=np.array(accept, np.int32),
             starts=np.array([s for s in starts if distance[s] >= 0], np.int32),
             code=np.array([item for program in programs for item in program], np.int32),
@@ -251,27 +279,32 @@ def _sorted(rows: NDArray[np.int32]) -> NDArray[np.int32]:
 def _distances(
     n: int, edges: NDArray[np.int32], graph: NfaGraph, goals: NDArray[np.int32]
 ) -> NDArray[np.int32]:
-    """Return int32[n]: at least this many bytes lead from a state to its rule's or pattern's end.
+    """Return int32[n]: fewest bytes from a state to its rule's or pattern's end, -1: no way."""
+    distance: NDArray[np.int32]
+    if len(graph.calls):
+        marks = np.zeros(n, np.int8)
+        marks[goals] = 1
+        distance = rule_distances(edges, graph.jumps, graph.calls, graph.rule_starts, marks)
+        return distance
+    distance = distances_to(
+        n,
+        np.concatenate([edges[:, 0], graph.jumps[:, 0]]),
+        np.concatenate([edges[:, 3], graph.jumps[:, 1]]),
+        np.repeat(np.array([1, 0], np.int8), [len(edges), len(graph.jumps)]),
+        goals,
+    )
+    return distance
 
-    -1: none do. A call counts once its rule is known to have an end: repeat until no
-    more rules are.
-    """
-    sources, targets = [edges[:, 0], graph.jumps[:, 0]], [edges[:, 3], graph.jumps[:, 1]]
-    weights = np.repeat(np.array([1, 0], np.int8), [len(edges), len(graph.jumps)])
-    usable = np.zeros(len(graph.calls), np.bool_)
-    while True:
-        calls = graph.calls[usable]
-        distance: NDArray[np.int32] = distances_to(
-            n,
-            np.concatenate([*sources, calls[:, 0]]),
-            np.concatenate([*targets, calls[:, 2]]),
-            np.concatenate([weights, np.ones(len(calls), np.int8)]),
-            goals,
-        )
-        known = distance[graph.rule_starts[graph.calls[:, 1]]] >= 0
-        if (known == usable).all():
-            return distance
-        usable = known
+
+def _beside(
+    companion: Companion | None, class_of_byte: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
+    """Return a companion's moves over classes of bytes, and where it accepts."""
+    n_classes = int(class_of_byte.max()) + 1
+    if companion is None:
+        return np.zeros((0, n_classes), np.int32), np.zeros(0, np.int8)
+    first = np.array([int(np.argmax(class_of_byte == c)) for c in range(n_classes)])
+    return np.ascontiguousarray(companion.moves[:, first]), companion.accepts
 
 
 def _tails(
@@ -309,13 +342,14 @@ def row_starts(sources: NDArray[np.int32], n: int) -> NDArray[np.int32]:
 
 
 def byte_classes(
-    edges: NDArray[np.int32], alphabet: bytes
+    edges: NDArray[np.int32], alphabet: bytes, moves: NDArray[np.int32] | None = None
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.bool_]]:
     """Group bytes that no edge tells apart.
 
     Args:
         edges: int32[n, 4] source, first byte, last byte, target.
         alphabet: the bytes that can occur at all.
+        moves: int32[states, 256] of an automaton that tells bytes apart, too.
 
     Returns:
         class of each byte (-1: not in the alphabet), first and last class of the kept
@@ -324,6 +358,8 @@ def byte_classes(
     cuts = np.zeros(257, np.bool_)
     cuts[edges[:, 1]] = True
     cuts[edges[:, 2] + 1] = True
+    if moves is not None:
+        cuts[1:256] |= (moves[:, 1:] != moves[:, :-1]).any(axis=0)
     cuts[0] = False
     interval = np.cumsum(cuts[:256])
     usable = np.zeros(256, np.bool_)

@@ -3,7 +3,7 @@
     And, Or, Not        boolean combinations at any depth
     Constant            TRUE, FALSE
     Matches             the whole text matches a pattern (every operator but the next four)
-    Derives             the whole text is a sentence of a grammar; cannot be combined yet
+    Derives             the whole text is a sentence of a grammar
     TokenCount          the number of tokens lies in a range
     StopsAt             the hole ends behind the first phrase that counts
     StopsBefore         the same, and the phrase is no part of the hole
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from lmql_like.errors import GrammarError
-from lmql_like.grammars.cfg.rules import RuleSet
+from lmql_like.grammars.cfg.rules import LexedGrammar, RuleSet
 from lmql_like.grammars.regex.charsets import ALL_CHARACTERS
 from lmql_like.grammars.regex.nodes import (
     ANY_TEXT,
@@ -118,9 +118,9 @@ class TokenCount(Formula):
 
 @dataclass(frozen=True, eq=False)
 class Derives(Formula):
-    """The whole text is a sentence of a context-free grammar; stands alone."""
+    """The whole text is a sentence of a context-free grammar; see `grammar_conditions`."""
 
-    grammar: RuleSet
+    grammar: RuleSet | LexedGrammar
 
 
 @dataclass(frozen=True)

@@ -154,17 +154,18 @@ def open_dfa(h: np.ndarray) -> DfaArrays:
         injecting=_i8(h, _DFA + 4),
         stopped=_i8(h, _DFA + 5),
         leaving=_i8(h, _DFA + 6),
-        set_start=_i64(h, _DFA + 7),
-        pool=_i64(h, _DFA + 8),
-        buckets=_i32(h, _DFA + 9),
-        counts=_i64(h, _DFA + 10),
-        stamp=_i32(h, _DFA + 11),
-        members=_i64(h, _DFA + 12),
-        stack=_i64(h, _DFA + 13),
-        truth=_i64(h, _DFA + 14),
-        queue=_i32(h, _DFA + 15),
-        parent=_i32(h, _DFA + 16),
-        visited=_i32(h, _DFA + 17),
+        companion=_i32(h, _DFA + 7),
+        set_start=_i64(h, _DFA + 8),
+        pool=_i64(h, _DFA + 9),
+        buckets=_i32(h, _DFA + 10),
+        counts=_i64(h, _DFA + 11),
+        stamp=_i32(h, _DFA + 12),
+        members=_i64(h, _DFA + 13),
+        stack=_i64(h, _DFA + 14),
+        truth=_i64(h, _DFA + 15),
+        queue=_i32(h, _DFA + 16),
+        parent=_i32(h, _DFA + 17),
+        visited=_i32(h, _DFA + 18),
     )
 
 
@@ -187,6 +188,11 @@ def open_network(h: np.ndarray) -> NetworkArrays:
         call_clock=_i32(h, _NETWORK + 12),
         call_next=_i32(h, _NETWORK + 13),
         call_pair=_i64(h, _NETWORK + 14),
+        beside=_table(h, _NETWORK + 15),
+        beside_accepts=_i8(h, _NETWORK + 16),
+        reach=_table64(h, _NETWORK + 17),
+        frame_live=_table64(h, _NETWORK + 18),
+        frame_distance=_i32(h, _NETWORK + 19),
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from lmql_like.kernels.companion import note_frame
 from lmql_like.kernels.layouts import (
     FRAMES,
     FULL,
@@ -213,7 +214,7 @@ def add_closure(
 
 
 @njit(cache=True, nogil=True)
-def _frame(dfa: DfaArrays, net: NetworkArrays, pairs: np.ndarray) -> int:
+def _frame(nfa: NfaArrays, dfa: DfaArrays, net: NetworkArrays, pairs: np.ndarray) -> int:
     """Return the frame of some pairs, made if it is new, or OVERFLOW; sorts the pairs."""
     sort(pairs)
     size = 0
@@ -245,6 +246,7 @@ def _frame(dfa: DfaArrays, net: NetworkArrays, pairs: np.ndarray) -> int:
     net.frame_start[frame + 1] = used + size
     dfa.counts[FRAMES] = frame + 1
     dfa.counts[PAIRS] = used + size
+    note_frame(net, nfa.distance, frame)
     return frame
 
 
@@ -269,7 +271,7 @@ def enter_calls(nfa: NfaArrays, dfa: DfaArrays, net: NetworkArrays, clock: int, 
             dfa.stack[found] = net.call_pair[entry]
             found += 1
             entry = net.call_next[entry]
-        frame = _frame(dfa, net, dfa.stack[:found])
+        frame = _frame(nfa, dfa, net, dfa.stack[:found])
         if frame == OVERFLOW:
             return OVERFLOW
         size = add_closure(nfa, dfa, net, np.int64(net.rule_first[rule]), frame, clock, size)

@@ -126,9 +126,8 @@ class DfaArrays(NamedTuple):
     injecting: NDArray[np.int8]  # [capacity] 1: a STOPS_BEFORE phrase may begin here
     stopped: NDArray[np.int8]  # [capacity] 1: a stop phrase just ended the hole
     leaving: NDArray[np.int8]  # [capacity] 1: a rule in the frame LOCAL may end here
-    set_start: NDArray[
-        np.int64
-    ]  # [capacity + 1] where a state's set of nfa states stands in `pool`
+    companion: NDArray[np.int32]  # [capacity] the companion's state, 0 without one
+    set_start: NDArray[np.int64]  # [capacity + 1] where a state's items stand in `pool`
     pool: NDArray[np.int64]  # sorted items, one set after another
     buckets: NDArray[np.int32]  # open hash table of states, 0: free; length a power of two
     counts: NDArray[np.int64]  # [6] see STATES to FULL
@@ -166,6 +165,13 @@ class NetworkArrays(NamedTuple):
     call_clock: NDArray[np.int32]  # [rules] scratch: when that was written
     call_next: NDArray[np.int32]  # scratch: pending calls as linked lists
     call_pair: NDArray[np.int64]  # scratch: their pairs
+    # The companion: a deterministic automaton that the grammar must agree with, state 0 dead,
+    # 1 its start; see `kernels.companion`. Without one these arrays are empty.
+    beside: NDArray[np.int32]  # [states, classes] its transitions
+    beside_accepts: NDArray[np.int8]  # [states]
+    reach: NDArray[np.int64]  # [n * states, words] its states at the end of rules
+    frame_live: NDArray[np.int64]  # [frames, words] its states in which a frame can be completed
+    frame_distance: NDArray[np.int32]  # [frames] bytes behind a rule's end that must follow
 
 
 # Items of `MemoArrays.counts`: how many parts, numbers in `keys`, tokens, rows, exit sets,

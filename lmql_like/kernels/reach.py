@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-__all__ = ["distances_to"]
+__all__ = ["distances_to", "rule_distances"]
 
 
 @njit(cache=True, nogil=True)
@@ -63,3 +63,42 @@ def distances_to(
         now_size, later_size = later_size, 0
         reached += 1
     return distance
+
+
+@njit(cache=True, nogil=True)
+def rule_distances(
+    edges: np.ndarray, jumps: np.ndarray, calls: np.ndarray, rule_first: np.ndarray, goals: np.ndarray
+) -> np.ndarray:
+    """Return int32[n]: the fewest bytes from each state to its rule's end, -1: there is no way.
+
+    Knuth's generalization of shortest paths to grammars (IPL 1977), by relaxation until
+    nothing changes: a call costs what the called rule costs.
+
+    Args:
+        edges: int32[..., 4] source, first class, last class, target.
+        jumps: int32[..., 2] source, target.
+        calls: int32[..., 3] source, rule, return state.
+        rule_first: int32[rules] start states.
+        goals: int8[n] 1: a rule, a pattern or the whole text ends here.
+    """
+    far = np.int32(0x3FFFFFFF)
+    distance = np.where(goals != 0, np.int32(0), far)
+    changed = True
+    while changed:
+        changed = False
+        for i in range(calls.shape[0] - 1, -1, -1):
+            way = min(far, distance[rule_first[calls[i, 1]]] + distance[calls[i, 2]])
+            if way < distance[calls[i, 0]]:
+                distance[calls[i, 0]] = way
+                changed = True
+        for i in range(edges.shape[0] - 1, -1, -1):
+            way = distance[edges[i, 3]] + 1
+            if way < distance[edges[i, 0]]:
+                distance[edges[i, 0]] = way
+                changed = True
+        for i in range(jumps.shape[0] - 1, -1, -1):
+            way = distance[jumps[i, 1]]
+            if way < distance[jumps[i, 0]]:
+                distance[jumps[i, 0]] = way
+                changed = True
+    return np.where(distance == far, np.int32(-1), distance).astype(np.int32)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from lmql_like.kernels.companion import drop_dead_items
 from lmql_like.kernels.formula import evaluate, evaluate_possible
 from lmql_like.kernels.items import add_closure, enter_calls, kill_component, set_hash, sort
 from lmql_like.kernels.layouts import (
@@ -62,9 +63,17 @@ def _holds(nfa: NfaArrays, dfa: DfaArrays, rule: int, clock: int) -> bool:
 
 @njit(cache=True, nogil=True)
 def _intern(
-    nfa: NfaArrays, dfa: DfaArrays, net: NetworkArrays | None, size: int, clock: int
+    nfa: NfaArrays,
+    dfa: DfaArrays,
+    net: NetworkArrays | None,
+    size: int,
+    clock: int,
+    companion: int = 0,
 ) -> int:
-    """Return the state of the set in `members` (made if new), 0 if dead, or OVERFLOW."""
+    """Return the state of the set in `members` (made if new), 0 if dead, or OVERFLOW.
+
+    `companion` is the companion's state, 0 where there is none.
+    """
     injecting, stopped = 0, 0
     for rule in range(nfa.rule_kind.size):
         if nfa.rule_kind[rule] == INJECT and evaluate(
@@ -77,6 +86,10 @@ def _intern(
             if size == OVERFLOW:
                 return OVERFLOW
     accepting = evaluate(nfa, np.int64(0), dfa.stamp, clock, dfa.truth)
+    if net is not None and companion:
+        size = drop_dead_items(dfa, net, companion, size)
+        if not net.beside_accepts[companion]:
+            accepting = np.int64(0)
     fired = np.int64(0)
     for rule in range(nfa.rule_kind.size):
         if _holds(nfa, dfa, rule, clock):
@@ -95,7 +108,7 @@ def _intern(
             alive[nfa.component[dfa.members[i] & 0xFFFFFFFF]] = 1
         if not evaluate_possible(nfa, alive, dfa.truth):
             return 0
-    return _find_or_add(nfa, dfa, net, size, accepting, injecting, stopped)
+    return _find_or_add(nfa, dfa, net, size, accepting, injecting, stopped, companion)
 
 
 @njit(cache=True, nogil=True)
@@ -130,12 +143,13 @@ def _find_or_add(
     accepting: int,
     injecting: int,
     stopped: int,
+    companion: int,
 ) -> int:
     """Look the set in `members` up in the hash table; add it if it is new."""
     members = dfa.members[:size]
     sort(members)
     mask = dfa.buckets.size - 1
-    bucket = set_hash(members, size, accepting * 4 + injecting * 2 + stopped) & mask
+    bucket = set_hash(members, size, accepting * 4 + injecting * 2 + stopped + 8 * companion) & mask
     while dfa.buckets[bucket]:
         state = np.int64(dfa.buckets[bucket])
         begin = dfa.set_start[state]
@@ -144,6 +158,7 @@ def _find_or_add(
             and dfa.accepting[state] == accepting
             and dfa.injecting[state] == injecting
             and dfa.stopped[state] == stopped
+            and dfa.companion[state] == companion
         ):
             same = True
             for i in range(size):
@@ -167,6 +182,7 @@ def _find_or_add(
     dfa.accepting[state] = accepting
     dfa.injecting[state] = injecting
     dfa.stopped[state] = stopped
+    dfa.companion[state] = companion
     dfa.leaving[state] = 0
     if net is not None:
         for i in range(size):
@@ -175,6 +191,12 @@ def _find_or_add(
     dfa.counts[0] = state + 1
     dfa.counts[1] = used + size
     _settle(nfa, dfa, state)
+    if net is not None:
+        least = np.int32(0x3FFFFFFF)
+        for i in range(size):
+            q, frame = members[i] & 0xFFFFFFFF, members[i] >> 32
+            least = min(least, nfa.distance[q] + net.frame_distance[frame])
+        dfa.distance[state] = 0 if accepting else least
     return state
 
 
@@ -185,6 +207,7 @@ def rehash(dfa: DfaArrays) -> None:
     for state in range(1, dfa.counts[0]):
         begin, end = dfa.set_start[state], dfa.set_start[state + 1]
         seed = dfa.accepting[state] * 4 + dfa.injecting[state] * 2 + dfa.stopped[state]
+        seed += 8 * dfa.companion[state]
         bucket = set_hash(dfa.pool[begin:end], end - begin, seed) & mask
         while dfa.buckets[bucket]:
             bucket = (bucket + 1) & mask
@@ -225,7 +248,8 @@ def initial_state(nfa: NfaArrays, dfa: DfaArrays, net: NetworkArrays | None) -> 
         size = enter_calls(nfa, dfa, net, clock, size)
         if size == OVERFLOW:
             return OVERFLOW
-    state = _intern(nfa, dfa, net, size, clock)
+    companion = 1 if net is not None and net.beside.shape[0] else 0
+    state = _intern(nfa, dfa, net, size, clock, companion)
     if state <= 0:
         return state
     live = is_live(nfa, dfa, net, state)
@@ -267,7 +291,7 @@ def local_state(
         size = enter_calls(nfa, dfa, net, clock, size)
         if size == OVERFLOW:
             return OVERFLOW
-    return _intern(nfa, dfa, net, size, clock)
+    return _intern(nfa, dfa, net, size, clock, np.int64(0))
 
 
 @njit(cache=True, nogil=True)
@@ -282,6 +306,18 @@ def _build(
     clock = _tick(dfa)
     size = 0
     first, last = 0, dfa.table.shape[1] - 1
+    companion = np.int64(0)
+    if net is not None and dfa.companion[state]:
+        beside = net.beside[dfa.companion[state]]
+        companion = np.int64(beside[symbol])
+        if companion == 0:
+            dfa.table[state, symbol] = 0
+            return 0
+        first, last = symbol, symbol
+        while first > 0 and beside[first - 1] == companion:
+            first -= 1
+        while last + 1 < beside.size and beside[last + 1] == companion:
+            last += 1
     # Read in the loop, a field of a bundle costs a reference count.
     pool, edge_start, edge_to = dfa.pool, nfa.edge_start, nfa.edge_to
     edge_low, edge_high = nfa.edge_low, nfa.edge_high
@@ -303,7 +339,7 @@ def _build(
         size = enter_calls(nfa, dfa, net, clock, size)
         if size == OVERFLOW:
             return OVERFLOW
-    target = _intern(nfa, dfa, net, size, clock)
+    target = _intern(nfa, dfa, net, size, clock, companion)
     if target == OVERFLOW:
         return OVERFLOW
     if target == 0 or dfa.status[target] == DEAD:

@@ -14,7 +14,7 @@ from lmql_like.grammars.cfg.lexed_grammar import read_lexed
 
 ALPHABET = b"abc"
 TEXTS = [
-    bytes(text) for length in range(6) for text in itertools.product(ALPHABET, repeat=length)
+    bytes(text) for length in range(5) for text in itertools.product(ALPHABET, repeat=length)
 ]
 TERMINALS = [
     '"a"',

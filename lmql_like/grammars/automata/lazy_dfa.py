@@ -46,6 +46,7 @@ from lmql_like.kernels.subset import rehash, rehash_frames
 
 __all__ = ["LazyDfa", "NetworkTables", "check_limit"]
 
+_PER_STATE = ("status", "distance", "accepting", "injecting", "stopped", "leaving", "companion")
 _MOST_CLASSIFIED = 200_000  # nfa states; above, each is a class of its own
 
 
@@ -73,8 +74,8 @@ class LazyDfa:
         has_calls = network is not None
         self._room = _Room(
             # Pages of large arrays cost nothing until they are written to.
-            states=2048,
-            items=16384,
+            states=min(2048, limits.max_states + 1),
+            items=min(16384, 4 * limits.max_set_items + 64),
             frames=1024 if has_calls else 1,
             pairs=4096 if has_calls else 1,
             # Without calls, only as many items as nfa states can be met at once.
@@ -123,6 +124,13 @@ class LazyDfa:
         found = self._run(enter_live_symbols, state, symbols)
         return list(dict.fromkeys(self._dfa.table[state, symbols[:found]].tolist()))
 
+    def targets(self, state: int) -> NDArray[np.int32]:
+        """Return int32[256]: the live state behind each byte, 0 where there is none."""
+        symbols = np.empty(self._n_classes, np.int32)
+        self._run(enter_live_symbols, state, symbols)
+        row = np.append(np.maximum(self._dfa.table[state], 0), 0).astype(np.int32)
+        return row[self._nfa.class_of_byte]  # class -1 reads the 0 at the end
+
     def is_stopped(self, state: int) -> bool:
         """Tell whether a stop phrase ended the text in this state."""
         return bool(self._dfa.stopped[state])
@@ -161,7 +169,9 @@ class LazyDfa:
             budget: bytes of rows that it may hold.
         """
         classes = None
-        if self._nfa.trusted[0] and self._nfa.component.size <= _MOST_CLASSIFIED:
+        has_companion = self._net is not None and bool(self._net.beside.size)
+        is_union = self._nfa.trusted[0] and not has_companion
+        if is_union and self._nfa.component.size <= _MOST_CLASSIFIED:
             classes = look_ahead_classes(self._nfa, self._net, np.array(GROUP_DEPTHS, np.int64))
         return MaskMemo(self._nfa.class_of_byte, classes, vocabulary, budget)
 
@@ -238,7 +248,7 @@ class LazyDfa:
             room.scratch = 2 * room.scratch
         new = self._allocate(room)
         new.table[:n_states] = old.table[:n_states]
-        for name in ("status", "distance", "accepting", "injecting", "stopped", "leaving"):
+        for name in _PER_STATE:
             getattr(new, name)[:n_states] = getattr(old, name)[:n_states]
         new.set_start[: n_states + 1] = old.set_start[: n_states + 1]
         new.pool[:n_items] = old.pool[:n_items]
@@ -249,6 +259,8 @@ class LazyDfa:
         if net is not None and self._net is not None:
             net.frame_start[: n_frames + 1] = self._net.frame_start[: n_frames + 1]
             net.pairs[:n_pairs] = self._net.pairs[:n_pairs]
+            net.frame_live[:n_frames] = self._net.frame_live[:n_frames]
+            net.frame_distance[:n_frames] = self._net.frame_distance[:n_frames]
             rehash_frames(new, net)
         self._dfa, self._net, self._room = new, net, room
         self.handle = self._make_handle()
@@ -259,8 +271,13 @@ class LazyDfa:
         # Open addressing wants room: an item is looked for in few places only.
         seen = 1 << (4 * room.scratch).bit_length()
         n_rules = self._network.rule_first.size
+        tables = vars(self._network)
+        live = np.zeros((room.frames + 1, tables["reach"].shape[1]), np.int64)
+        live[0] = pack_states(tables["beside_accepts"], live.shape[1])  # the bottom: a text's end
         return NetworkArrays(
-            **vars(self._network),
+            **tables,
+            frame_live=live,
+            frame_distance=np.zeros(room.frames + 1, np.int32),
             frame_start=np.zeros(room.frames + 1, np.int64),
             pairs=np.empty(room.pairs, np.int64),
             frame_buckets=np.zeros(1 << (2 * room.frames).bit_length(), np.int32),
@@ -282,6 +299,7 @@ class LazyDfa:
             injecting=np.zeros(room.states, np.int8),
             stopped=np.zeros(room.states, np.int8),
             leaving=np.zeros(room.states, np.int8),
+            companion=np.zeros(room.states, np.int32),
             set_start=np.zeros(room.states + 1, np.int64),
             pool=np.empty(room.items, np.int64),
             buckets=np.zeros(1 << (2 * room.states).bit_length(), np.int32),
@@ -306,6 +324,17 @@ class NetworkTables:
     call_tail: NDArray[np.int8]
     rule_end: NDArray[np.int8]
     rule_first: NDArray[np.int32]
+    beside: NDArray[np.int32]
+    beside_accepts: NDArray[np.int8]
+    reach: NDArray[np.int64]
+
+
+def pack_states(flags: NDArray[np.int8], words: int) -> NDArray[np.int64]:
+    """Return int64[words] with bit i set where flags[i] is."""
+    bits = np.zeros(64 * words, np.uint8)
+    bits[: flags.size] = flags != 0
+    packed: NDArray[np.int64] = np.packbits(bits, bitorder="little").view(np.int64)
+    return packed
 
 
 @dataclass

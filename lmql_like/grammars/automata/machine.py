@@ -41,6 +41,9 @@ class ByteMachine(Protocol):
     def successors(self, state: int) -> list[int]:
         """Return the distinct live states behind one more byte."""
 
+    def targets(self, state: int) -> NDArray[np.int32]:
+        """Return int32[256]: the live state behind each byte, 0 where there is none."""
+
     def is_stopped(self, state: int) -> bool:
         """Tell whether a stop phrase ended the text in this state."""
 

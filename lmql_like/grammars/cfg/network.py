@@ -65,8 +65,12 @@ def build_network(grammar: RuleSet, limits: Limits) -> Network:
         graph.begin_with_a_byte(rule)
     for cycle in _cycles({rule: graph.begins_with(rule) for rule in range(len(names))}):
         graph.remove_left_recursion(cycle, limits)
-    start, accept = graph.state(), graph.state()
-    graph.calls.put(start, [[names.index(grammar.start), accept]])
+    root = names.index(grammar.start)
+    if not len(graph.calls.finish()):  # a pattern, written as rules
+        start, accept = graph.begin[root], graph.end[root]
+    else:
+        start, accept = graph.state(), graph.state()
+        graph.calls.put(start, [[root, accept]])
     if grammar.start in nullable:
         graph.jumps.put(start, [[accept]])
     return graph.finish(start, accept)
@@ -368,13 +372,15 @@ class _Graph:
         rank[by_rank] = np.arange(len(by_rank))
         calls = self.calls.finish()
         calls[:, 1] = rank[calls[:, 1]]
+        if not len(calls):
+            by_rank = []
         return Network(
             n_states=self.n_states,
             edges=self.edges.finish(),
             jumps=self.jumps.finish(),
             calls=calls,
             rule_starts=tuple(self.begin[rule] for rule in by_rank),
-            rule_ends=tuple(self.end),
+            rule_ends=tuple(self.end) if by_rank else (),
             start=start,
             accept=accept,
         )
