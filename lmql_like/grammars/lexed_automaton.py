@@ -13,6 +13,7 @@ from lmql_like.grammars.automaton import Automaton
 from lmql_like.grammars.cfg.lexed_terminals import TerminalAutomaton
 from lmql_like.grammars.cfg.network import build_network
 from lmql_like.grammars.cfg.rules import LexedGrammar, RuleSet
+from lmql_like.grammars.dead_ends import has_no_dead_ends
 from lmql_like.grammars.formula_automaton import FormulaAutomaton, byte_classes, row_starts
 from lmql_like.grammars.limits import Limits
 from lmql_like.kernels import formula as ops
@@ -35,8 +36,11 @@ class LexedAutomaton(Automaton):
         rules = RuleSet(grammar.rules, grammar.start, grammar.source)
         builder = NfaBuilder(limits)
         component = builder.add_network(build_network(rules, limits))
+        graph = builder.finish()
+        automata = [terminal.automaton for terminal in grammar.terminals]
+        self._proven = has_no_dead_ends(automata, grammar.ignored, graph)
         self._parser = FormulaAutomaton(
-            graph=builder.finish(),
+            graph=graph,
             running=(component,),
             program=(ops.COMPONENT, component),
             limits=limits,
@@ -46,7 +50,8 @@ class LexedAutomaton(Automaton):
     def _make_dfa(self, alphabet: bytes) -> LexedDfa:
         parser = self._parser.new_dfa()
         automata = [terminal.automaton for terminal in self._grammar.terminals]
-        return LexedDfa(parser, _tables(automata, self._grammar.ignored, alphabet), self._limits)
+        tables = _tables(automata, self._grammar.ignored, alphabet)
+        return LexedDfa(parser, tables, self._limits, proven=self._proven)
 
 
 def _tables(

@@ -120,6 +120,7 @@ def enter_lexed_walk(
     vocabulary: np.ndarray,
     memo: np.ndarray,
     state: int,
+    wanted: np.ndarray,
     row: np.ndarray,
 ) -> int:
     """See `mask_by_threads`."""
@@ -128,6 +129,8 @@ def enter_lexed_walk(
     trie, slices = open_trie(vocabulary), open_slices(vocabulary)
     first = np.int64(slices.first_node[slices.longest.size])
     if calls is None:
-        return mask_by_threads(nfa, dfa, None, lexer, machine, trie, first, path, state, row)
+        return mask_by_threads(
+            nfa, dfa, None, lexer, machine, trie, first, path, state, wanted, row
+        )
     net = open_network(parser)
-    return mask_by_threads(nfa, dfa, net, lexer, machine, trie, first, path, state, row)
+    return mask_by_threads(nfa, dfa, net, lexer, machine, trie, first, path, state, wanted, row)

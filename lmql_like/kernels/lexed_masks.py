@@ -408,9 +408,15 @@ def mask_by_threads(
     first: int,
     path: np.ndarray,
     state: int,
+    wanted: np.ndarray,
     row: np.ndarray,
 ) -> int:
-    """As `compose_lexed_mask`, byte by byte over the trie's nodes from `first` on."""
+    """As `compose_lexed_mask`, byte by byte over the trie's nodes from `first` on.
+
+    Where `wanted`, uint8[...], is not empty: only tokens that end in a state s with
+    wanted[s] != 0. An empty `row` asks for the states instead: wanted[s] is set to 1 for
+    those in which tokens end, and TOO_MANY returned where it is too short.
+    """
     path[0] = state
     node = first
     while node < trie.byte.size:
@@ -425,8 +431,14 @@ def mask_by_threads(
             node = np.int64(trie.end[node])
             continue
         path[trie.depth[node] + 1] = target
-        for i in range(trie.token_start[node], trie.token_start[node + 1]):
-            token = trie.token_ids[i]
-            row[token >> 5] |= np.int32(1) << np.int32(token & 31)
+        if row.size == 0:
+            if target >= wanted.size:
+                return TOO_MANY
+            if trie.token_start[node + 1] > trie.token_start[node]:
+                wanted[target] = 1
+        elif wanted.size == 0 or (target < wanted.size and wanted[target]):
+            for i in range(trie.token_start[node], trie.token_start[node + 1]):
+                token = trie.token_ids[i]
+                row[token >> 5] |= np.int32(1) << np.int32(token & 31)
         node += 1
     return 0

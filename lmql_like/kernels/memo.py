@@ -137,8 +137,46 @@ def add_node(memo: MemoArrays, node: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _sort_nodes(nodes: np.ndarray) -> int:
+def _group_nodes(nodes: np.ndarray, room: np.ndarray) -> bool:
+    """Sort nodes that ascend but for a few values of their upper 32 bits; False if they do not.
+
+    `room` is as long as `nodes`.
+    """
+    kinds = np.empty(32, np.int64)
+    n_kinds = 0
+    last = np.int64(-1)
+    for i in range(nodes.size):
+        kind = nodes[i] >> 32
+        if kind == last:
+            continue
+        last = kind
+        known = False
+        for k in range(n_kinds):
+            known |= kinds[k] == kind
+        if not known:
+            if n_kinds == kinds.size:
+                return False
+            kinds[n_kinds] = kind
+            n_kinds += 1
+    sort(kinds[:n_kinds])
+    size = 0
+    for k in range(n_kinds):
+        for i in range(nodes.size):
+            if nodes[i] >> 32 == kinds[k]:
+                if size and nodes[i] <= room[size - 1]:
+                    return False
+                room[size] = nodes[i]
+                size += 1
+    for i in range(size):
+        nodes[i] = room[i]
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _sort_nodes(nodes: np.ndarray, room: np.ndarray) -> int:
     """Sort nodes in place and drop what is there twice; return how many are left."""
+    if _group_nodes(nodes, room):
+        return nodes.size
     sort(nodes)
     size = 0
     for i in range(nodes.size):
@@ -172,7 +210,11 @@ def _find_exit(memo: MemoArrays, nodes: np.ndarray) -> int:
 def _take_exits(memo: MemoArrays, part: int) -> int:
     """Give a part the exit sets of its nodes, one for each label; 0 or OVERFLOW."""
     first = memo.counts[NODES]
-    size = _sort_nodes(memo.nodes[first : first + memo.counts[NEW_NODES]])
+    last = first + memo.counts[NEW_NODES]
+    if last + memo.counts[NEW_NODES] > memo.nodes.size:
+        memo.counts[MEMO_FULL] = NODES
+        return OVERFLOW
+    size = _sort_nodes(memo.nodes[first:last], memo.nodes[last:])
     kept = first  # nodes of new sets move down over those of known ones
     begin = first
     while begin < first + size:

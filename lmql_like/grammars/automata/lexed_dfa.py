@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lmql_like.errors import GrammarError
 from lmql_like.grammars.automata.lazy_dfa import LazyDfa, check_limit
 from lmql_like.grammars.limits import Limits
 from lmql_like.grammars.mask_memo import MaskMemo, doubled
@@ -42,6 +43,7 @@ from lmql_like.kernels.threads import rehash_machine
 __all__ = ["LexedDfa", "LexerTables"]
 
 _STATES = 1024  # room at first
+_SEARCH = 20_000  # states that a search for a completion may see
 
 
 @dataclass(frozen=True)
@@ -69,11 +71,17 @@ class LexedDfa:
         parser: the automaton of the rules, over terminals.
         tables: the terminals.
         limits: `max_states` bounds the states of lexer and machine, each.
+        proven: whether every state surely has a completion (`grammars.dead_ends`); if not,
+            each is searched for one before it is shown.
     """
 
-    def __init__(self, parser: LazyDfa, tables: LexerTables, limits: Limits) -> None:
+    def __init__(
+        self, parser: LazyDfa, tables: LexerTables, limits: Limits, *, proven: bool
+    ) -> None:
         self._parser = parser
         self._limits = limits
+        self._proven = proven
+        self._live: dict[int, bool] = {}
         self._lock = threading.RLock()
         self._lexer = _lexer_room(tables)
         self._machine = _machine_room(int(tables.class_of_byte.max()) + 1)
@@ -87,7 +95,7 @@ class LexedDfa:
                 self._only_byte[symbol] = members[0]
         self._start = 0
         if parser.start:
-            self._start = self._run(enter_first_machine_state, parser.start)
+            self._start = self._shown(self._run(enter_first_machine_state, parser.start))
 
     @property
     def start(self) -> int:
@@ -127,13 +135,13 @@ class LexedDfa:
     def advance(self, state: int, data: bytes) -> int:
         """Return the state behind some bytes, 0 where no text goes on so."""
         array = np.frombuffer(data, np.uint8)
-        return self._run(enter_lexed_advance, state, 0, array.size, array)
+        return self._shown(self._run(enter_lexed_advance, state, 0, array.size, array))
 
     def advance_token(self, state: int, token_id: int, vocabulary: Vocabulary) -> int:
         """Return the state behind a token of a vocabulary, as `advance` behind its bytes."""
         start, data = vocabulary.flat
         first, last = int(start[token_id]), int(start[token_id + 1])
-        return self._run(enter_lexed_advance, state, first, last, data)
+        return self._shown(self._run(enter_lexed_advance, state, first, last, data))
 
     def live_bytes(self, state: int) -> NDArray[np.bool_]:
         """Return bool[256]: the bytes that may follow a state."""
@@ -161,28 +169,79 @@ class LexedDfa:
         """Add the bits of the tokens that may follow a state to a packed row."""
         tokens = memo.vocabulary.sliced.handle
         memo.begin_mask()
-        if self._run(enter_lexed_compose, tokens, memo, state, row) == TOO_MANY:
+        if not self._proven:
+            ends = self.token_ends(state, memo)
+            if ends.size:
+                wanted = np.zeros(int(ends[-1]) + 1, np.uint8)
+                wanted[ends] = 1
+                self.mask_ending_in(state, memo, wanted, row)
+        elif self._run(enter_lexed_compose, tokens, memo, state, row) == TOO_MANY:
             row[:] = 0
-            self._run(enter_lexed_walk, tokens, memo, state, row)
+            self._run(enter_lexed_walk, tokens, memo, state, np.empty(0, np.uint8), row)
 
     def mask_ending_in(
         self, state: int, memo: MaskMemo, wanted: NDArray[np.uint8], row: NDArray[np.int32]
     ) -> None:
         """As `mask`, for tokens that end in a state s with wanted[s] != 0."""
-        for token_id, token in enumerate(memo.vocabulary.tokens):
-            end = self.advance(state, token) if token else 0
-            if 0 < end < wanted.size and wanted[end]:
-                row[token_id >> 5] |= np.uint32(1 << (token_id & 31)).astype(np.int32)
+        tokens = memo.vocabulary.sliced.handle
+        self._run(enter_lexed_walk, tokens, memo, state, wanted, row)
 
     def token_ends(self, state: int, memo: MaskMemo) -> NDArray[np.int32]:
         """Return the distinct states, ascending, in which the vocabulary's tokens end."""
-        ends = {self.advance(state, token) for token in memo.vocabulary.tokens if token}
-        return np.array(sorted(ends - {0}), np.int32)
+        tokens, none = memo.vocabulary.sliced.handle, np.empty(0, np.int32)
+        marked = np.zeros(self._machine.table.shape[0], np.uint8)
+        while self._run(enter_lexed_walk, tokens, memo, state, marked, none) == TOO_MANY:
+            marked = np.zeros(self._machine.table.shape[0], np.uint8)
+        found = np.flatnonzero(marked).tolist()
+        return np.array([end for end in found if self._shown(end)], np.int32)
+
+    def targets(self, state: int) -> NDArray[np.int32]:
+        """Return int32[256]: the live state behind each byte, 0 where there is none."""
+        row = np.append(self._targets(state), 0).astype(np.int32)
+        return row[self._lexer.class_of_byte]  # class -1 reads the 0 at the end
 
     def _targets(self, state: int) -> NDArray[np.int32]:
         out = np.empty(self._n_classes, np.int32)
         self._run(enter_lexed_symbols, state, out)
+        if not self._proven:
+            out[:] = [self._shown(target) for target in out.tolist()]
         return out
+
+    def _shown(self, state: int) -> int:
+        """Return a state if it has a completion, else 0.
+
+        Breadth first, up to the first accepting state or one that is known to be live. What
+        lies on the way there is live; where there is none, all that was seen is dead.
+
+        Raises:
+            GrammarError: G201 where the search goes on for too long to tell.
+        """
+        if state <= 0 or self._proven:
+            return state
+        if state not in self._live:
+            came_from, layer = {state: 0}, [state]
+            for current in layer:
+                if self._machine.accepting[current] or self._live.get(current):
+                    while current:
+                        self._live[current] = True
+                        current = came_from[current]
+                    return state
+                if len(layer) > _SEARCH:
+                    raise GrammarError(
+                        "G201",
+                        f"after {_SEARCH} states it is not known whether a text goes on so: "
+                        "lexemes that the rules put side by side are read as one",
+                        help="ignore white space between them, or read the grammar without a "
+                        'lexer: lexing="scannerless"',
+                    )
+                out = np.empty(self._n_classes, np.int32)
+                self._run(enter_lexed_symbols, current, out)
+                for target in np.unique(out[out > 0]).tolist():
+                    if target not in came_from and self._live.get(target, True):
+                        came_from[target] = current
+                        layer.append(target)
+            self._live.update(dict.fromkeys(layer, False))
+        return state if self._live[state] else 0
 
     # -- room --------------------------------------------------------------------------
 
