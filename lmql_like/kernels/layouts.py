@@ -15,6 +15,7 @@ __all__ = [
     "CONTEXTS",
     "DEAD",
     "ENTERED",
+    "EVERY_TERMINAL",
     "EXITS",
     "FRAMES",
     "FULL",
@@ -240,6 +241,9 @@ class SliceArrays(NamedTuple):
 # Items of `LexerArrays.counts`: how many states, items in `pool`, contexts and entries of
 # `enter_key` there are; and, in LEXER_FULL, which array had no room, -1: none.
 LEXER_STATES, LEXER_ITEMS, CONTEXTS, ENTERED, LEXER_FULL = range(5)
+
+# The context of all terminals; context 0 stands for "not known yet".
+EVERY_TERMINAL = 1
 
 
 class LexerArrays(NamedTuple):

@@ -17,6 +17,7 @@ import numpy as np
 from numba import njit
 
 from lmql_like.kernels.layouts import (
+    EVERY_TERMINAL,
     LIVE,
     MEMO_FULL,
     NEW_ROW,
@@ -51,12 +52,33 @@ __all__ = ["compose_lexed_mask", "mask_by_threads"]
 
 
 @njit(cache=True, nogil=True)
-def _note_ends(lexer: LexerArrays, memo: MemoArrays, state: int, node: int, is_token: int) -> int:
-    """Add a node to the part's exit sets for all terminals that may end in a state."""
+def _can_follow(lexer: LexerArrays, state: int, terminal: int, symbol: int) -> int:
+    """Tell whether a lexeme of any terminal at all can begin with a byte class; or OVERFLOW.
+
+    What is refuted where every terminal is a candidate is so in each narrower context.
+    """
+    begun = begin_lexeme(lexer, state, terminal, np.int64(EVERY_TERMINAL))
+    if begun <= 0:
+        return begun
+    target = lexer_step(lexer, begun, symbol)
+    if target <= 0 or lexer.winner[target] >= 0:
+        return min(target, 1)
+    return goes_on(lexer, target)
+
+
+@njit(cache=True, nogil=True)
+def _note_ends(
+    lexer: LexerArrays, memo: MemoArrays, state: int, node: int, symbol: int
+) -> int:
+    """Add a node to the part's exit sets for all terminals that may end in a state.
+
+    `symbol` is the byte class at the node, which comes next; -1: a token ends at the node.
+    """
     terminal = np.int64(lexer.winner[state])
     while terminal >= 0:
-        entry = terminal << 50 | state << 32 | node << 1 | is_token
-        if add_node(memo, entry) == OVERFLOW:
+        follows = 1 if symbol < 0 else _can_follow(lexer, state, terminal, symbol)
+        entry = terminal << 50 | state << 32 | node << 1 | (symbol < 0)
+        if follows == OVERFLOW or (follows and add_node(memo, entry) == OVERFLOW):
             return OVERFLOW
         terminal = next_winner(lexer, state, terminal)
     return 0
@@ -105,7 +127,7 @@ def _walk(
                     return OVERFLOW
         # Where a longer lexeme surely ends, the shorter one did not.
         if winner[source] >= 0 and depth > lowest and symbol >= 0 and not certain[target]:
-            if _note_ends(lexer, memo, source, node, 0) == OVERFLOW:
+            if _note_ends(lexer, memo, source, node, symbol) == OVERFLOW:
                 return OVERFLOW
         if target == 0:
             node = np.int64(ends[node])
@@ -121,7 +143,7 @@ def _walk(
         path[depth + 1] = target
         for i in range(token_start[node], token_start[node + 1]):
             if not more:
-                if _note_ends(lexer, memo, target, node, 1) == OVERFLOW:
+                if _note_ends(lexer, memo, target, node, np.int64(-1)) == OVERFLOW:
                     return OVERFLOW
                 break
             token = token_ids[i]

@@ -20,6 +20,7 @@ from lmql_like.kernels.handles import handle_of
 from lmql_like.kernels.layouts import (
     CONTEXTS,
     ENTERED,
+    EVERY_TERMINAL,
     LEXER_FULL,
     LEXER_ITEMS,
     LEXER_STATES,
@@ -311,7 +312,11 @@ _MACHINE_ROOM = {
 def _lexer_room(tables: LexerTables) -> LexerArrays:
     n_classes = int(tables.class_of_byte.max()) + 1
     counts = np.zeros(5, np.int64)
-    counts[[LEXER_STATES, CONTEXTS]] = 1  # state 0 is the dead one, context 0 not known yet
+    counts[LEXER_STATES] = 1  # state 0 is the dead one
+    counts[CONTEXTS] = EVERY_TERMINAL + 1
+    contexts = np.zeros((256, tables.first.size // 32 + 1), np.int64)
+    for terminal in range(tables.first.size):
+        contexts[EVERY_TERMINAL, terminal >> 5] |= 1 << (terminal & 31)
     counts[LEXER_FULL] = -1
     return LexerArrays(
         **vars(tables),
@@ -324,7 +329,7 @@ def _lexer_room(tables: LexerTables) -> LexerArrays:
         pool=np.empty(16 * _STATES, np.int64),
         buckets=np.zeros(2 * _STATES, np.int32),
         counts=counts,
-        contexts=np.zeros((256, tables.first.size // 32 + 1), np.int64),
+        contexts=contexts,
         context_of=np.zeros(4096, np.int32),
         enter_key=np.zeros(8192, np.int64),
         enter_value=np.zeros(8192, np.int32),
