@@ -23,15 +23,20 @@ class Automaton(ABC):
         count_bounds: token counts at which a test of the count changes; empty without such.
     """
 
-    has_calls: bool = True
-    """Whether rules call each other: a grammar that is more than a pattern."""
-    highest_count: int | None = None
-    """The highest token count at which any text can be accepted, None if unbounded."""
-
     def __init__(self, count_bounds: tuple[int, ...] = ()) -> None:
         self.count_bounds = count_bounds
         self._lock = threading.Lock()
         self._machines: dict[bytes, ByteMachine] = {}
+
+    @property
+    def has_calls(self) -> bool:
+        """Whether rules call each other: a grammar that is more than a pattern."""
+        return True
+
+    @property
+    def highest_count(self) -> int | None:
+        """The highest token count at which any text can be accepted, None if unbounded."""
+        return None
 
     @abstractmethod
     def _make_dfa(self, alphabet: bytes) -> ByteMachine:

@@ -263,12 +263,11 @@ class _Lowering:
 
     def _with_grammar(self, condition: GrammarCondition) -> Automaton:
         """Return the automaton of a grammar and what must hold beside it."""
+        if any(map(_is_lexed, condition.union)):
+            return self._lexed(condition)
         companion = None
         if condition.regular != TRUE:
             companion = _Lowering(self._limits).run(condition.regular)
-        lexed = [part for part in condition.union if _is_lexed(part)]
-        if lexed:
-            return self._lexed(condition, companion)
         program = self._joined([self._program(part) for part in condition.union], ops.OR)
         if condition.counts:
             counts = [self._program(count) for count in condition.counts]
@@ -283,9 +282,9 @@ class _Lowering:
             companion=companion,
         )
 
-    def _lexed(self, condition: GrammarCondition, companion: Automaton | None) -> Automaton:
-        if len(condition.union) > 1 or condition.counts:
-            what = "alternatives to" if len(condition.union) > 1 else "a token count beside"
+    def _lexed(self, condition: GrammarCondition) -> Automaton:
+        if len(condition.union) > 1 or condition.counts or condition.regular != TRUE:
+            what = "alternatives to" if len(condition.union) > 1 else "conditions beside"
             raise GrammarError(
                 "G105",
                 f"{what} a grammar that is read with a lexer",

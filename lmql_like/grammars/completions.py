@@ -8,9 +8,9 @@ By bytes alone the automaton knows (it only shows live states). Two things need 
   have no tokens that write it.
 
 `Completions.fits(state, count)` is exact, but for a grammar beside an upper bound of the
-token count, where it errs towards closing early (see `_search`). It first tries what bytes can show (each byte a
-token, where the vocabulary has them all), and searches token by token only where that
-settles nothing: near a limit.
+token count, where it errs towards closing early (see `_search`). It first tries what
+bytes can show (each byte a token, where the vocabulary has them all), and searches token
+by token only where that settles nothing: near a limit.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ need no search. Where this proof fails, `LexedDfa` searches for a completion ins
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,20 +117,8 @@ def _free_behind(one: _Terminal, others: Sequence[_Terminal], budget: list[int])
     """Return the bytes that are free behind some accept, from every state of a terminal."""
     refuted = {accept: one.guards.get(accept, 0) for accept in one.accepts}
     for other in others:
-        if not one.first & other.first:
-            continue
-        seen = {(one.start, other.start)}
-        stack = list(seen)
-        while stack and budget[0] > 0:
-            mine, its = stack.pop()
-            if mine in refuted:
-                refuted[mine] |= other.read_on(its)
-            for bits, target in one.edges.get(mine, ()):
-                for its_bits, its_target in other.edges.get(its, ()):
-                    if bits & its_bits and (target, its_target) not in seen:
-                        seen.add((target, its_target))
-                        stack.append((target, its_target))
-            budget[0] -= 1
+        if one.first & other.first:
+            _add_refuting(one, other, refuted, budget)
     good = {accept: _EVERY_BYTE & ~bits for accept, bits in refuted.items()}
     places = one.places()
     changed = True
@@ -146,6 +135,24 @@ def _free_behind(one: _Terminal, others: Sequence[_Terminal], budget: list[int])
     for place in places:
         common &= good.get(place, 0)
     return common
+
+
+def _add_refuting(
+    one: _Terminal, other: _Terminal, refuted: dict[int, int], budget: list[int]
+) -> None:
+    """Add what the other terminal reads on, having read the same, to each accept's bytes."""
+    seen = {(one.start, other.start)}
+    stack = list(seen)
+    while stack and budget[0] > 0:
+        mine, its = stack.pop()
+        budget[0] -= 1
+        if mine in refuted:
+            refuted[mine] |= other.read_on(its)
+        pairs = product(one.edges.get(mine, ()), other.edges.get(its, ()))
+        for (bits, target), (its_bits, its_target) in pairs:
+            if bits & its_bits and (target, its_target) not in seen:
+                seen.add((target, its_target))
+                stack.append((target, its_target))
 
 
 def _rivals(rules: NfaGraph, n: int, ignored: frozenset[int]) -> list[int]:
@@ -285,7 +292,7 @@ class _Places:
     def all_lead_on(self) -> bool:
         """Tell whether every place that can be reached can reach its rule's end."""
         states = len(self.moves)
-        leads_on = self.reach.any(axis=1).tolist()
+        leads_on: list[bool] = (self.reach != 0).max(axis=1).tolist()
         stack = [(component.start, 1) for component in self.rules.components]
         seen = set(stack)
         while stack:

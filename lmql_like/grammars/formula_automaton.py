@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import reduce
 from operator import and_, or_
 from typing import TypeAlias
 
@@ -83,10 +83,14 @@ class FormulaAutomaton(Automaton):
         self._n_symbols = n_symbols
         self._is_union = is_union or (not rules and _is_choice(program))
         self._companion = companion
+        self._highest_count = self._find_highest_count()
 
-    @cached_property
+    @property
     def highest_count(self) -> int | None:
         """The highest token count at which any text can be accepted, None if unbounded."""
+        return self._highest_count
+
+    def _find_highest_count(self) -> int | None:
         if not self.count_bounds:
             return None
         truth = _truth_bounds(self._program, [self._regimes_of(c) for c in self._counters])

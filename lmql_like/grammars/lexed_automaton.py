@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lmql_like.grammars.automata.lazy_dfa import LazyDfa
 from lmql_like.grammars.automata.lexed_dfa import LexedDfa, LexerTables
 from lmql_like.grammars.automata.nfa import NfaBuilder
 from lmql_like.grammars.automaton import Automaton
@@ -77,7 +76,9 @@ def _tables(
     guard_rows = np.array(sorted(guards), np.int32).reshape(-1, 2)
     marks = np.zeros(len(automata), np.int8)
     marks[list(ignored)] = 1
-    starts = [automaton.start + offset for automaton, offset in zip(automata, offsets, strict=False)]
+    starts = [
+        automaton.start + offset for automaton, offset in zip(automata, offsets, strict=False)
+    ]
     return LexerTables(
         class_of_byte=class_of_byte,
         edge_start=row_starts(rows[:, 0], n),

@@ -66,8 +66,8 @@ def make_slices(tokens: Sequence[bytes], n_words: int) -> SlicedTokens:
         longest.append(limit)
         rows.append(np.packbits(bits, bitorder="little").view(np.int32))
         tries.append(make_trie(tokens, np.flatnonzero(~inside & (group == 0)).tolist()))
-    for index in range(len(GROUP_DEPTHS) + 1):
-        tries.append(make_trie(tokens, np.flatnonzero(group == index).tolist()))
+    groups = [np.flatnonzero(group == index).tolist() for index in range(len(GROUP_DEPTHS) + 1)]
+    tries.extend(make_trie(tokens, ids) for ids in groups)
     slices = SliceArrays(
         reader=np.array(readers, np.int8).reshape(-1, *table.shape),
         longest=np.array(longest, np.int32),

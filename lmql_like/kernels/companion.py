@@ -20,10 +20,10 @@ __all__ = ["drop_dead_items", "note_frame", "reach_of_rules"]
 
 @njit(cache=True, nogil=True)
 def _meet(left: np.ndarray, right: np.ndarray) -> bool:
+    common = np.int64(0)
     for word in range(left.size):
-        if left[word] & right[word]:
-            return True
-    return False
+        common |= left[word] & right[word]
+    return common != 0
 
 
 @njit(cache=True, nogil=True)

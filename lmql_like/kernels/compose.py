@@ -100,7 +100,7 @@ def _walk(
                 if target == OVERFLOW:
                     return OVERFLOW
         if target == 0:
-            node = np.int64(ends[node])
+            node = int(ends[node])
             continue
         path[depth + 1] = target
         for i in range(token_start[node], token_start[node + 1]):
@@ -120,10 +120,10 @@ def _walk(
                     dfa.counts[FULL] = MEMO
                     return OVERFLOW
                 used = 0
-        if net is not None:
-            if leaving[target] and ends[node] > node + 1 and add_node(memo, node) == OVERFLOW:
-                dfa.counts[FULL] = MEMO
-                return OVERFLOW
+        ends_rule = net is not None and leaving[target] and ends[node] > node + 1
+        if ends_rule and add_node(memo, node) == OVERFLOW:
+            dfa.counts[FULL] = MEMO
+            return OVERFLOW
         node += 1
     memo.counts[NEW_TOKENS] = used
     return 0

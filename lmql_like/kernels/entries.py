@@ -83,7 +83,7 @@ def enter_advance_token(
                 return OVERFLOW
         if target == 0:
             return 0
-        state = target
+        state = int(target)
     return state
 
 

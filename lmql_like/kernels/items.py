@@ -128,10 +128,7 @@ def _add_bottom_closure(
         if size == members.size or top + last_jump - first_jump > stack.size:
             dfa.counts[FULL] = SCRATCH
             return OVERFLOW
-        if (
-            edge_start[current + 1] > edge_start[current]
-            or accept[component[current]] == current
-        ):
+        if edge_start[current + 1] > edge_start[current] or accept[component[current]] == current:
             members[size] = current
             size += 1
         if net is not None:

@@ -34,7 +34,10 @@ __all__ = [
 
 @njit(cache=True, nogil=True)
 def enter_first_machine_state(
-    parser: np.ndarray, calls: int | None, h: np.ndarray, parsed: int
+    parser: np.ndarray,
+    calls: int | None,  # noqa: ARG001
+    h: np.ndarray,
+    parsed: int,
 ) -> int:
     """See `first_machine_state`."""
     nfa, dfa = open_nfa(parser), open_dfa(parser)
@@ -69,7 +72,7 @@ def enter_lexed_advance(
                 return OVERFLOW
         if target == 0:
             return 0
-        state = target
+        state = int(target)
     return state
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from lmql_like.kernels.compose import TOO_MANY
 from lmql_like.kernels.layouts import (
     EVERY_TERMINAL,
     LIVE,
@@ -33,7 +34,6 @@ from lmql_like.kernels.layouts import (
     SliceArrays,
     TrieArrays,
 )
-from lmql_like.kernels.compose import TOO_MANY
 from lmql_like.kernels.lexer import begin_lexeme, context_of, goes_on, lexer_step, next_winner
 from lmql_like.kernels.memo import (
     add_node,
@@ -67,9 +67,7 @@ def _can_follow(lexer: LexerArrays, state: int, terminal: int, symbol: int) -> i
 
 
 @njit(cache=True, nogil=True)
-def _note_ends(
-    lexer: LexerArrays, memo: MemoArrays, state: int, node: int, symbol: int
-) -> int:
+def _note_ends(lexer: LexerArrays, memo: MemoArrays, state: int, node: int, symbol: int) -> int:
     """Add a node to the part's exit sets for all terminals that may end in a state.
 
     `symbol` is the byte class at the node, which comes next; -1: a token ends at the node.
@@ -126,11 +124,11 @@ def _walk(
                 if target == OVERFLOW:
                     return OVERFLOW
         # Where a longer lexeme surely ends, the shorter one did not.
-        if winner[source] >= 0 and depth > lowest and symbol >= 0 and not certain[target]:
-            if _note_ends(lexer, memo, source, node, symbol) == OVERFLOW:
-                return OVERFLOW
+        ended = winner[source] >= 0 and depth > lowest and symbol >= 0 and not certain[target]
+        if ended and _note_ends(lexer, memo, source, node, symbol) == OVERFLOW:
+            return OVERFLOW
         if target == 0:
-            node = np.int64(ends[node])
+            node = int(ends[node])
             continue
         more = np.int64(going[target])
         if more != LIVE:
@@ -138,7 +136,7 @@ def _walk(
             if more == OVERFLOW:
                 return OVERFLOW
         if not more and winner[target] < 0:
-            node = np.int64(ends[node])
+            node = int(ends[node])
             continue
         path[depth + 1] = target
         for i in range(token_start[node], token_start[node + 1]):
@@ -450,7 +448,7 @@ def mask_by_threads(
             if target == OVERFLOW:
                 return OVERFLOW
         if target == 0:
-            node = np.int64(trie.end[node])
+            node = int(trie.end[node])
             continue
         path[trie.depth[node] + 1] = target
         if row.size == 0:

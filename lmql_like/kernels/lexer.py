@@ -148,8 +148,7 @@ def lexer_step(lexer: LexerArrays, state: int, symbol: int) -> int:
     first, last = 0, lexer.table.shape[1] - 1
     begin, end = lexer.set_start[state], lexer.set_start[state + 1]
     fresh = (lexer.pool[end - 1] >> 32) + 1
-    if fresh < 2:
-        fresh = 2
+    fresh = max(fresh, 2)
     for i in range(begin, end):
         source, layer = lexer.pool[i] & 0xFFFFFFFF, lexer.pool[i] >> 32
         if layer >= 2:

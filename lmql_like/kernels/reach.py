@@ -67,7 +67,11 @@ def distances_to(
 
 @njit(cache=True, nogil=True)
 def rule_distances(
-    edges: np.ndarray, jumps: np.ndarray, calls: np.ndarray, rule_first: np.ndarray, goals: np.ndarray
+    edges: np.ndarray,
+    jumps: np.ndarray,
+    calls: np.ndarray,
+    rule_first: np.ndarray,
+    goals: np.ndarray,
 ) -> np.ndarray:
     """Return int32[n]: the fewest bytes from each state to its rule's end, -1: there is no way.
 

@@ -28,9 +28,7 @@ __all__ = [
 
 
 @njit(cache=True, nogil=True)
-def _step(
-    nfa: NfaArrays, dfa: DfaArrays, net: NetworkArrays | None, state: int, byte: int
-) -> int:
+def _step(nfa: NfaArrays, dfa: DfaArrays, net: NetworkArrays | None, state: int, byte: int) -> int:
     """Return the live state behind a byte, 0 or OVERFLOW."""
     symbol = nfa.class_of_byte[byte]
     if symbol < 0:

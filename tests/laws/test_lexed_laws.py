@@ -13,9 +13,7 @@ from lmql_like.grammars import TokenMasker, Vocabulary, compile_grammar
 from lmql_like.grammars.cfg.lexed_grammar import read_lexed
 
 ALPHABET = b"abc"
-TEXTS = [
-    bytes(text) for length in range(5) for text in itertools.product(ALPHABET, repeat=length)
-]
+TEXTS = [bytes(text) for length in range(5) for text in itertools.product(ALPHABET, repeat=length)]
 TERMINALS = [
     '"a"',
     '"ab"',
@@ -38,9 +36,7 @@ def grammars(draw):
     chosen = draw(st.lists(st.sampled_from(TERMINALS), min_size=1, max_size=4, unique=True))
     priorities = draw(st.lists(st.sampled_from(["", "", ".1"]), min_size=4, max_size=4))
     names = [f"T{i}" for i in range(len(chosen))]
-    lines = [
-        f"{n}{p}: {t}" for n, p, t in zip(names, priorities, chosen, strict=False)
-    ]
+    lines = [f"{n}{p}: {t}" for n, p, t in zip(names, priorities, chosen, strict=False)]
     symbol = st.sampled_from([*names, *names, "r", "s"])
     item = st.tuples(symbol, st.sampled_from(["", "", "", "?", "*"])).map("".join)
     sequence = st.lists(item, min_size=1, max_size=3).map(" ".join)

@@ -223,9 +223,10 @@ class LexedDfa:
             came_from, layer = {state: 0}, [state]
             for current in layer:
                 if self._machine.accepting[current] or self._live.get(current):
-                    while current:
-                        self._live[current] = True
-                        current = came_from[current]
+                    on_the_way = current
+                    while on_the_way:
+                        self._live[on_the_way] = True
+                        on_the_way = came_from[on_the_way]
                     return state
                 if len(layer) > _SEARCH:
                     raise GrammarError(

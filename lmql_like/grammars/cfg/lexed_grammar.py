@@ -6,7 +6,6 @@ next in some sentence, and of the ignored ones; of several as long, the first by
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
