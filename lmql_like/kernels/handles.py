@@ -95,6 +95,11 @@ def _table(h: np.ndarray, i: int) -> np.ndarray:
 
 
 @njit(cache=True, nogil=True, inline="always")
+def _table8(h: np.ndarray, i: int) -> np.ndarray:
+    return nb.carray(_pointer(h[4 * i]), (h[4 * i + 1], h[4 * i + 2]), np.int8)
+
+
+@njit(cache=True, nogil=True, inline="always")
 def _table64(h: np.ndarray, i: int) -> np.ndarray:
     return nb.carray(_pointer(h[4 * i]), (h[4 * i + 1], h[4 * i + 2]), np.int64)
 
@@ -265,19 +270,20 @@ def open_lexer(h: np.ndarray) -> LexerArrays:
         table=_table(h, 12),
         winner=_i32(h, 13),
         goes_on=_i8(h, 14),
-        is_certain=_i8(h, 15),
-        is_bound=_i8(h, 16),
-        set_start=_i64(h, 17),
-        pool=_i64(h, 18),
-        buckets=_i32(h, 19),
-        counts=_i64(h, 20),
-        contexts=_table64(h, 21),
-        context_of=_i32(h, 22),
-        enter_key=_i64(h, 23),
-        enter_value=_i32(h, 24),
-        members=_i64(h, 25),
-        queue=_i32(h, 26),
-        visited=_i32(h, 27),
+        follow=_table8(h, 15),
+        is_certain=_i8(h, 16),
+        is_bound=_i8(h, 17),
+        set_start=_i64(h, 18),
+        pool=_i64(h, 19),
+        buckets=_i32(h, 20),
+        counts=_i64(h, 21),
+        contexts=_table64(h, 22),
+        context_of=_i32(h, 23),
+        enter_key=_i64(h, 24),
+        enter_value=_i32(h, 25),
+        members=_i64(h, 26),
+        queue=_i32(h, 27),
+        visited=_i32(h, 28),
     )
 
 

@@ -267,6 +267,9 @@ class LexerArrays(NamedTuple):
     table: NDArray[np.int32]  # [capacity, classes] target, 0: none, UNKNOWN
     winner: NDArray[np.int32]  # [capacity] first terminal by rank that may end here, -1: none
     goes_on: NDArray[np.int8]  # [capacity] LIVE or DEAD: more bytes can end a lexeme; 0: not known
+    follow: NDArray[
+        np.int8
+    ]  # [capacity, classes] LIVE or DEAD: a lexeme that ended can be followed
     is_certain: NDArray[np.int8]  # [capacity] 1: some terminal that has no guard may end here
     is_bound: NDArray[np.int8]  # [capacity] 1: it has items above layer 0
     set_start: NDArray[np.int64]  # [capacity + 1] where a state's items stand in `pool`

@@ -18,6 +18,7 @@ from numba import njit
 
 from lmql_like.kernels.compose import TOO_MANY
 from lmql_like.kernels.layouts import (
+    DEAD,
     EVERY_TERMINAL,
     LIVE,
     MEMO_FULL,
@@ -52,31 +53,34 @@ __all__ = ["compose_lexed_mask", "mask_by_threads"]
 
 
 @njit(cache=True, nogil=True)
-def _can_follow(lexer: LexerArrays, state: int, terminal: int, symbol: int) -> int:
-    """Tell whether a lexeme of any terminal at all can begin with a byte class; or OVERFLOW.
+def _can_follow(lexer: LexerArrays, state: int, symbol: int) -> int:
+    """Tell whether a lexeme that ended in a state can be followed by a byte class; or OVERFLOW.
 
     What is refuted where every terminal is a candidate is so in each narrower context.
     """
-    begun = begin_lexeme(lexer, state, terminal, np.int64(EVERY_TERMINAL))
-    if begun <= 0:
-        return begun
-    target = lexer_step(lexer, begun, symbol)
-    if target <= 0 or lexer.winner[target] >= 0:
-        return min(target, 1)
-    return goes_on(lexer, target)
+    if lexer.follow[state, symbol]:
+        return 1 if lexer.follow[state, symbol] == LIVE else 0
+    found = 0
+    terminal = np.int64(lexer.winner[state])
+    while terminal >= 0 and not found:
+        begun = begin_lexeme(lexer, state, terminal, np.int64(EVERY_TERMINAL))
+        target = lexer_step(lexer, begun, symbol) if begun > 0 else begun
+        if target > 0:
+            found = 1 if lexer.winner[target] >= 0 else goes_on(lexer, target)
+        if min(target, found) == OVERFLOW:
+            return OVERFLOW
+        terminal = next_winner(lexer, state, terminal)
+    lexer.follow[state, symbol] = LIVE if found else DEAD
+    return found
 
 
 @njit(cache=True, nogil=True)
-def _note_ends(lexer: LexerArrays, memo: MemoArrays, state: int, node: int, symbol: int) -> int:
-    """Add a node to the part's exit sets for all terminals that may end in a state.
-
-    `symbol` is the byte class at the node, which comes next; -1: a token ends at the node.
-    """
+def _note_ends(lexer: LexerArrays, memo: MemoArrays, state: int, node: int, is_token: int) -> int:
+    """Add a node to the part's exit sets for all terminals that may end in a state."""
     terminal = np.int64(lexer.winner[state])
     while terminal >= 0:
-        follows = 1 if symbol < 0 else _can_follow(lexer, state, terminal, symbol)
-        entry = terminal << 50 | state << 32 | node << 1 | (symbol < 0)
-        if follows == OVERFLOW or (follows and add_node(memo, entry) == OVERFLOW):
+        entry = terminal << 50 | state << 32 | node << 1 | is_token
+        if add_node(memo, entry) == OVERFLOW:
             return OVERFLOW
         terminal = next_winner(lexer, state, terminal)
     return 0
@@ -105,7 +109,7 @@ def _walk(
         0 or OVERFLOW.
     """
     path, table, classes, winner = memo.path, lexer.table, lexer.class_of_byte, lexer.winner
-    going, certain, rows = lexer.goes_on, lexer.is_certain, memo.rows
+    going, certain, rows, follow = lexer.goes_on, lexer.is_certain, memo.rows, lexer.follow
     token_start, token_ids, ends = trie.token_start, trie.token_ids, trie.end
     depths, bytes_in = trie.depth, trie.byte
     tokens, begin = memo.tokens, memo.counts[TOKENS]
@@ -125,8 +129,12 @@ def _walk(
                     return OVERFLOW
         # Where a longer lexeme surely ends, the shorter one did not.
         ended = winner[source] >= 0 and depth > lowest and symbol >= 0 and not certain[target]
-        if ended and _note_ends(lexer, memo, source, node, symbol) == OVERFLOW:
-            return OVERFLOW
+        if ended and follow[source, symbol] != DEAD:
+            follows = _can_follow(lexer, source, symbol)
+            if follows and _note_ends(lexer, memo, source, node, 0) == OVERFLOW:
+                follows = OVERFLOW
+            if follows == OVERFLOW:
+                return OVERFLOW
         if target == 0:
             node = int(ends[node])
             continue
@@ -141,7 +149,7 @@ def _walk(
         path[depth + 1] = target
         for i in range(token_start[node], token_start[node + 1]):
             if not more:
-                if _note_ends(lexer, memo, target, node, np.int64(-1)) == OVERFLOW:
+                if _note_ends(lexer, memo, target, node, 1) == OVERFLOW:
                     return OVERFLOW
                 break
             token = token_ids[i]

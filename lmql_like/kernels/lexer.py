@@ -97,6 +97,7 @@ def _intern(lexer: LexerArrays, size: int) -> int:
     lexer.is_bound[state] = members[kept - 1] >> 32 != 0
     lexer.goes_on[state] = 0
     lexer.table[state, :] = UNKNOWN
+    lexer.follow[state, :] = 0
     lexer.set_start[state + 1] = used + kept
     lexer.counts[LEXER_STATES] = state + 1
     lexer.counts[LEXER_ITEMS] = used + kept

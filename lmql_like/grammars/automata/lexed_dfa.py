@@ -295,7 +295,7 @@ class LexedDfa:
         self._handle = self._make_handle()
 
 
-_LEXER_SCRATCH = ("set_start", "queue", "visited")
+_LEXER_SCRATCH = ("follow", "set_start", "queue", "visited")
 _LEXER_ROOM = {
     LEXER_STATES: ("table", "winner", "goes_on", "is_certain", "is_bound", *_LEXER_SCRATCH),
     LEXER_ITEMS: ("pool",),
@@ -324,6 +324,7 @@ def _lexer_room(tables: LexerTables) -> LexerArrays:
         table=np.empty((_STATES, n_classes), np.int32),
         winner=np.empty(_STATES, np.int32),
         goes_on=np.zeros(_STATES, np.int8),
+        follow=np.zeros((_STATES, n_classes), np.int8),
         is_certain=np.zeros(_STATES, np.int8),
         is_bound=np.zeros(_STATES, np.int8),
         set_start=np.zeros(_STATES + 1, np.int64),
