@@ -8,6 +8,7 @@ budget, so every hypothesis, row and request that uses a masker shares them.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TypeAlias
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from lmql_like.errors import GrammarError
 from lmql_like.grammars.automaton import Automaton
 from lmql_like.grammars.completions import Completions
+from lmql_like.grammars.forced_tokens import certain_tokens, reaches_beyond
 from lmql_like.grammars.vocabulary import Vocabulary
 
 __all__ = ["MaskerState", "TokenMasker"]
@@ -84,10 +86,28 @@ class TokenMasker:
             state: from `start` or `advance`.
             row: int32[ceil(vocabulary / 32)], overwritten; bit i of word w is token 32 * w + i.
         """
-        known = self._rows.get(state)
-        if known is None:
-            known = self._make_row(state)
-        np.copyto(row, known)
+        np.copyto(row, self._row(state))
+
+    def fill_bitmasks(self, states: Sequence[MaskerState | None], out: NDArray[np.int32]) -> None:
+        """Write the allowed tokens of many states into packed rows.
+
+        Args:
+            states: from `start` or `advance`; None, a row where nothing is asked, gives zeros.
+            out: int32[len(states), ceil(vocabulary / 32)], overwritten.
+
+        A state that is there twice is made once. Rows not known yet are made one after
+        another: they share an automaton, whose states and parts each row adds to and the
+        next ones use, so it is locked and threads would only wait for each other.
+        Maskers of different automata do run in parallel, for kernels hold no GIL.
+
+        Raises:
+            ValueError: `out` does not have one row for each state.
+        """
+        for state, row in zip(states, out, strict=True):
+            if state is None:
+                row[:] = 0
+            else:
+                np.copyto(row, self._row(state))
 
     def advance(self, state: MaskerState, token_id: int) -> MaskerState | None:
         """Return the state behind a token; None where the token is not allowed."""
@@ -138,6 +158,38 @@ class TokenMasker:
         data = self._dfa.forced_bytes(self._split(state)[0])
         return data[: len(data) - _begun_character(data)]
 
+    def forced_token_ids(self, state: MaskerState) -> list[int]:
+        """Return the canonical tokens of the forced bytes, as far as they are certain.
+
+        Certain is a token that every text allowed here has, if written as the vocabulary's
+        encoder writes what begins at this state; see `forced_tokens`. Each is allowed by
+        the mask behind those before it. Without a tokenizer's encoder, canonical are the
+        longest tokens.
+        """
+        data = self.forced_bytes(state)
+        ids = certain_tokens(self.vocabulary, data, self._ends_within(state, data))
+        for n, token_id in enumerate(ids):
+            following = self.advance(state, token_id)
+            if following is None:
+                return ids[:n]
+            state = following
+        return ids
+
+    def _ends_within(self, state: MaskerState, data: bytes) -> Iterator[int]:
+        """Yield how many of the forced bytes tokens may write before one reaches over the end."""
+        if data:
+            yield len(data)
+        position, _ = self._split(state)
+        first = max(0, len(data) - self.vocabulary.longest_token + 1)
+        position = self._dfa.advance(position, data[:first]) if data else 0
+        row = np.empty(self.vocabulary.n_words, np.int32)
+        for end in range(first, len(data)):
+            row[:] = 0
+            self._dfa.mask(position, self._memo, row)
+            if reaches_beyond(self.vocabulary, row, len(data) - end):
+                yield end
+            position = self._dfa.advance(position, data[end : end + 1])
+
     def next_bytes(self, state: MaskerState) -> bytes:
         """Return the bytes that may follow, token counts left out."""
         if state == self.END:
@@ -170,6 +222,10 @@ class TokenMasker:
         if not self._completions.fits(position, count):
             return None
         return (position, count) if self._counts else position
+
+    def _row(self, state: MaskerState) -> NDArray[np.int32]:
+        known = self._rows.get(state)
+        return self._make_row(state) if known is None else known
 
     def _make_row(self, state: MaskerState) -> NDArray[np.int32]:
         row = np.zeros(self.vocabulary.n_words, np.int32)

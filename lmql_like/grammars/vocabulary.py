@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from lmql_like.errors import GrammarError
 from lmql_like.grammars.slices import SlicedTokens, make_slices
 from lmql_like.grammars.token_bytes import read_token_bytes
+from lmql_like.grammars.token_encoding import ByteEncoder, ExactEncoder, LongestMatch
 from lmql_like.grammars.token_trie import make_trie
 from lmql_like.kernels.layouts import TrieArrays
 
@@ -28,10 +29,14 @@ class Vocabulary:
         eos_token_ids: the end-of-text tokens, allowed where a constraint accepts. Their
             bytes, if any, are ignored.
         size: columns of the model's logits where there are more of them than tokens.
+        encoder: bytes to the token ids that the model was trained to see them as, None for
+            bytes that it cannot spell; `from_tokenizer` brings the tokenizer's own. By
+            default, the longest tokens that fit.
 
     Attributes:
         tokens: list[bytes], empty for special tokens.
         eos_token_ids: tuple of ints.
+        encoder: as given; None without.
         size: number of columns; masks have `n_words` = ceil(size / 32) words.
 
     Raises:
@@ -44,7 +49,9 @@ class Vocabulary:
         eos_token_ids: Iterable[int] = (),
         *,
         size: int | None = None,
+        encoder: ByteEncoder | None = None,
     ) -> None:
+        self.encoder = encoder
         self.eos_token_ids = tuple(dict.fromkeys(int(i) for i in eos_token_ids))
         self.size = max(len(tokens), size or 0)
         if not any(tokens):
@@ -85,13 +92,34 @@ class Vocabulary:
         if eos_token_ids is None:
             eos = tokenizer.eos_token_id
             eos_token_ids = () if eos is None else (eos,)
-        return cls(tokens, eos_token_ids, size=size)
+        encoder = ExactEncoder(tokenizer, tokens)
+        return cls(tokens, eos_token_ids, size=size, encoder=encoder)
 
     def __len__(self) -> int:
         return self.size
 
     def __repr__(self) -> str:
         return f"Vocabulary({self.size} tokens, end of text {list(self.eos_token_ids)})"
+
+    def encode(self, data: bytes) -> list[int] | None:
+        """Return the canonical ids of some bytes, as they stand in the middle of a text.
+
+        None where there are none: the bytes are no whole characters, the tokenizer never
+        writes them as they stand, or takes ids that are no tokens here.
+        """
+        ids = (self.encoder or self._longest_match)(data)
+        if ids is None or any(i >= self.size or not self.tokens[i] for i in ids):
+            return None
+        return ids
+
+    @cached_property
+    def _longest_match(self) -> LongestMatch:
+        return LongestMatch(self.tokens)
+
+    @cached_property
+    def token_lengths(self) -> NDArray[np.int32]:
+        """Bytes of each token, int32[size]."""
+        return np.array([len(token) for token in self.tokens], np.int32)
 
     @cached_property
     def trie(self) -> TrieArrays:

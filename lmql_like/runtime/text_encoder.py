@@ -19,12 +19,11 @@ import re
 from typing import Any
 
 from lmql_like.errors import ModelError
+from lmql_like.grammars.token_encoding import ExactEncoder
 from lmql_like.grammars.vocabulary import Vocabulary
 from lmql_like.runtime.token_index import token_index
 
 __all__ = ["TextEncoder"]
-
-_GUARDS = ("\n", "=", "a")
 
 
 class TextEncoder:
@@ -37,6 +36,7 @@ class TextEncoder:
 
     def __init__(self, tokenizer: Any, vocabulary: Vocabulary) -> None:
         self._tokenizer = tokenizer
+        self._exact = ExactEncoder(tokenizer, vocabulary.tokens)
         self._vocabulary = vocabulary
         self._special = {
             str(token): int(token_id)
@@ -61,7 +61,7 @@ class TextEncoder:
         """
         if not at_start:
             return self.encode_exactly(text)
-        ids = [*self.start_ids, *self._plain(text)]
+        ids = [*self.start_ids, *self._exact.plain(text)]
         if not ids:
             raise ModelError(
                 "M203",
@@ -84,34 +84,12 @@ class TextEncoder:
         if not text:
             return []
         data = text.encode()
-        ids = self._plain(text)
-        if self._spell(ids) == data:
-            return ids
-        for guard in _GUARDS:
-            behind = self._behind(self._plain(guard + text), data)
-            if behind is not None:
-                return behind
-        return token_index(self._vocabulary).encode_greedily(data)
-
-    def _behind(self, ids: list[int], data: bytes) -> list[int] | None:
-        """Return the last ids if they spell `data` and begin where a token begins."""
-        length, at = 0, len(ids)
-        while at > 0 and length < len(data):
-            at -= 1
-            length += len(self._vocabulary.tokens[ids[at]])
-        return ids[at:] if self._spell(ids[at:]) == data else None
-
-    def _plain(self, text: str) -> list[int]:
-        encoded = self._tokenizer.encode(text, add_special_tokens=False)
-        return [int(token_id) for token_id in encoded]
-
-    def _spell(self, ids: list[int]) -> bytes:
-        tokens, size = self._vocabulary.tokens, self._vocabulary.size
-        return b"".join([tokens[token_id] if token_id < size else b"\xff" for token_id in ids])
+        ids = self._exact(data)
+        return token_index(self._vocabulary).encode_greedily(data) if ids is None else ids
 
     def _read_start_ids(self) -> list[int]:
         """Return what the tokenizer puts in front of a document, else its start token."""
-        plain = self._plain("a")
+        plain = self._exact.plain("a")
         whole = [int(token_id) for token_id in self._tokenizer.encode("a")]
         at = next((at for at in range(len(whole)) if whole[at : at + len(plain)] == plain), 0)
         return whole[:at]

@@ -179,7 +179,7 @@ def _read_vocabulary(model: Any, tokenizer: Any) -> Vocabulary:
     end_ids = [e for e in _end_ids(model, tokenizer) if e < size]
     vocabulary = Vocabulary.from_tokenizer(tokenizer, size=size, eos_token_ids=end_ids)
     if vocabulary.size > size:  # tokens that the model cannot write
-        vocabulary = Vocabulary(vocabulary.tokens[:size], end_ids)
+        vocabulary = Vocabulary(vocabulary.tokens[:size], end_ids, encoder=vocabulary.encoder)
     return vocabulary
 
 
