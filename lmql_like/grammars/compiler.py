@@ -18,6 +18,7 @@ Stops are rules beside the program. With the other conjuncts O and a phrase S:
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 from lmql_like.errors import GrammarError
@@ -43,6 +44,7 @@ from lmql_like.grammars.formulas import (
     matches,
     one_of,
 )
+from lmql_like.grammars.grammar_cache import read_grammar_cached
 from lmql_like.grammars.grammar_conditions import (
     GrammarCondition,
     grammars_in,
@@ -83,6 +85,7 @@ def compile_grammar(
     syntax: str = "lark",
     lexing: str = "lexed",
     limits: Limits = DEFAULT_LIMITS,
+    cache: str | os.PathLike[str] | None = None,
 ) -> Automaton:
     """Return the automaton of the sentences of a context-free grammar.
 
@@ -93,14 +96,20 @@ def compile_grammar(
         start: the rule that whole texts match; by default "start" in Lark's syntax and
             "root" in the others.
         syntax: "lark", "gbnf" (llama.cpp) or "ebnf" (XGrammar).
-        lexing: "scannerless", every way to match the text counts; "lexed", maximal munch
-            as Lark's own parsers read it, is not supported yet and refused.
+        lexing: how Lark's syntax is read: "lexed", by maximal munch, as Lark's own LALR
+            parser reads it; "scannerless", every way to match the text counts.
         limits: bounds, see `Limits`.
+        cache: folder in which grammars are kept as they were read, see `grammar_cache`.
 
     Raises:
         GrammarError: G4 for the grammar, G1 for a pattern in it, G2 over a limit.
     """
-    grammar = read_grammar(text, start=start, syntax=syntax, lexing=lexing, limits=limits)
+    if cache is None:
+        grammar = read_grammar(text, start=start, syntax=syntax, lexing=lexing, limits=limits)
+    else:
+        grammar = read_grammar_cached(
+            text, cache, start=start, syntax=syntax, lexing=lexing, limits=limits
+        )
     return compile_formula(Derives(grammar), limits=limits)
 
 
