@@ -131,7 +131,6 @@ CODES: dict[str, str] = {
     "G404": "the grammar has no start rule",
     "G405": "the grammar nests too many groups or templates",
     "G406": "the grammar uses a feature that is not supported",
-    "G407": "the lexed reading of a grammar is not supported yet",
     "G408": "there is no such grammar syntax or reading",
     "G409": "a terminal matches the empty text",
     "G410": "the grammar is too long",

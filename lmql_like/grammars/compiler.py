@@ -292,13 +292,18 @@ class _Lowering:
         )
 
     def _lexed(self, condition: GrammarCondition) -> Automaton:
-        if len(condition.union) > 1 or condition.counts or condition.regular != TRUE:
-            what = "alternatives to" if len(condition.union) > 1 else "conditions beside"
-            raise GrammarError(
-                "G105",
-                f"{what} a grammar that is read with a lexer",
-                help='read it without: lexing="scannerless"',
-            )
+        beside = {
+            "alternatives to": len(condition.union) > 1,
+            "a token count beside": bool(condition.counts),
+            "other conditions beside": condition.regular != TRUE,
+        }
+        for what, is_there in beside.items():
+            if is_there:
+                raise GrammarError(
+                    "G105",
+                    f"{what} a grammar that is read with a lexer",
+                    help='read it without: lexing="scannerless"',
+                )
         only = condition.union[0]
         if not isinstance(only, Derives) or not isinstance(only.grammar, LexedGrammar):
             raise TypeError("no lexed grammar")

@@ -31,6 +31,7 @@ GRAMMARS = {
     "balanced": 'root ::= ("a" root "b")?\n',
     "cyclic": 'root ::= root | other\nother ::= root | "a" other? ")"\n',
 }
+LEXED = Derives(read_grammar('start: "a" start? "b"'))
 LENGTHS = st.tuples(st.integers(0, 2), st.integers(1, 4)).map(lambda b: char_count(*b))
 PATTERNS = st.sampled_from(
     ["a.*", ".*b", "(ab|[()])*", ".{0,5}", "a*", "[^b]*", "(..)*", "\\(.*", ".*\\)\\)", ".*a.*a.*"]
@@ -138,6 +139,9 @@ def test_an_upper_bound_of_tokens_closes_every_text(name, most, data):
         (grammar("nested") & stops_at("a"), "stop phrase"),
         (grammar("nested") & token_count(2, 9), "upper bound"),
         (grammar("nested") & token_count(0, 9) & contains("a"), "token count"),
+        (LEXED & contains("a"), "other conditions"),
+        (LEXED & token_count(0, 9), "lexer"),
+        (LEXED | matches("b"), "alternatives"),
     ],
 )
 def test_what_cannot_be_exact_is_refused(formula, word):

@@ -150,7 +150,7 @@ def test_the_empty_condition_is_true():
         ('(STOPS_BEFORE(X, "a") and len(X) < 3) or len(X) == 9', "Q204", 14),
         ("DATE(X)", "Q205", 13),
         ("len(SENTENCES(X)) < 3", "Q205", 17),
-        ('GRAMMAR(X, "")', "G407", 24),
+        ('GRAMMAR(X, "")', "G404", 24),
         ('GBNF(X, "")', "G404", 21),
         ('GBNF(X, syntax="lark")', "Q203", 13),
         ('GBNF(X + "a", "a")', "Q203", 13),

@@ -4,6 +4,7 @@ import pytest
 
 from lmql_like.errors import GrammarError
 from lmql_like.grammars.cfg.reader import read_grammar
+from lmql_like.grammars.cfg.rules import LexedGrammar
 
 
 @pytest.mark.parametrize(
@@ -16,11 +17,10 @@ def test_each_syntax_has_its_start_rule(syntax, grammar, accepts):
     assert rules.source.text == grammar
 
 
-def test_the_lexed_reading_is_refused_and_names_the_other():
-    with pytest.raises(GrammarError) as caught:
-        read_grammar('start: "a"')
-    assert caught.value.code == "G407"
-    assert 'lexing="scannerless"' in caught.value.help
+def test_lark_is_read_with_a_lexer_unless_told_otherwise():
+    grammar = read_grammar('start: "a"')
+    assert isinstance(grammar, LexedGrammar)
+    assert [terminal.name for terminal in grammar.terminals] == ["A"]
 
 
 def test_grammars_without_a_lexer_need_not_say_so():
