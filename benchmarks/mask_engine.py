@@ -2,15 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
-from lmql_like.grammars import TokenMasker, Vocabulary, compile_json_schema, compile_regex
+from lmql_like.grammars import (
+    Automaton,
+    TokenMasker,
+    Vocabulary,
+    compile_grammar,
+    compile_json_schema,
+    compile_regex,
+)
 
 __all__ = ["Engine"]
+
+
+def _lark(text: str) -> Automaton:
+    return compile_grammar(text, syntax="lark", lexing="lexed")
+
+
+def _ebnf(text: str) -> Automaton:
+    return compile_grammar(text, syntax="ebnf")
+
+
+COMPILERS: dict[str, Callable[[str], Automaton]] = {
+    "regex": compile_regex,
+    "json_schema": compile_json_schema,
+    "lark": _lark,
+    "ebnf": _ebnf,
+}
+
+# For each kind a constraint and a text of it that between them need every kernel.
+_WARM_UP = (
+    ("regex", "[a-z]{1,3}|\\w+ .*", "ab cd"),
+    ("json_schema", '{"properties": {"a": {"enum": ["b"]}}, "type": "object"}', '{"a": "b"}'),
+    ("ebnf", 'root ::= "[" root ("," root)* "]" | [a-z]*', "[a,[b]]"),
+    (
+        "lark",
+        'start: (NAME | "(" start ")")+\nNAME: /[a-z]{1,9}(?![0-9])/\n%ignore /[ ]+/',
+        "ab (cd e) f",
+    ),
+)
 
 
 class Engine:
@@ -22,22 +58,22 @@ class Engine:
         """Load the vocabulary and the kernels; benchmarks do not time this."""
         tokenizer = PreTrainedTokenizerFast.from_pretrained(tokenizer_dir)
         self.vocabulary = Vocabulary.from_tokenizer(tokenizer, size=len(tokenizer))
-        grammar = self.compile("regex", "[a-z]{1,3}|\\w+ .*", tokenizer_dir)
-        state = grammar.new_state()
-        state.fill_mask(np.zeros(self.vocabulary.n_words, np.uint32))
-        state.advance(tokenizer.encode("a", add_special_tokens=False)[0])
-        schema = '{"properties": {"a": {"enum": ["b"]}}, "required": ["a"], "type": "object"}'
-        grammar = self.compile("json_schema", schema, tokenizer_dir)
-        state = grammar.new_state()
-        state.fill_mask(np.zeros(self.vocabulary.n_words, np.uint32))
+        row = np.zeros(self.vocabulary.n_words, np.uint32)
+        for kind, constraint, text in _WARM_UP:
+            state = self.compile(kind, constraint, tokenizer_dir).new_state()
+            for token_id in tokenizer.encode(text, add_special_tokens=False):
+                state.fill_mask(row)
+                state.is_accepting()
+                state.advance(token_id)
+            state.fill_mask(row)
         compile_regex(".{1,400}").matches("x" * 300)  # more states than there is room for at first
+        compile_grammar('root ::= "a" root "b" | "c"', syntax="gbnf").matches("a" * 2000)
 
     def compile(self, kind: str, text: str, tokenizer_dir: str) -> _Grammar:  # noqa: ARG002
-        """Compile a constraint: a regular expression or a JSON Schema."""
-        compilers = {"regex": compile_regex, "json_schema": compile_json_schema}
-        if kind not in compilers:
+        """Compile a constraint: a pattern, a JSON Schema, or a grammar (Lark's is read lexed)."""
+        if kind not in COMPILERS:
             raise NotImplementedError(kind)
-        return _Grammar(TokenMasker(compilers[kind](text), self.vocabulary))
+        return _Grammar(TokenMasker(COMPILERS[kind](text), self.vocabulary))
 
 
 class _Grammar:
