@@ -46,6 +46,7 @@ _WARM_UP = (
         'start: (NAME | "(" start ")")+\nNAME: /[a-z]{1,9}(?![0-9])/\n%ignore /[ ]+/',
         "ab (cd e) f",
     ),
+    ("lark", "start: NAME (NL NAME)*\nNAME: /[a-z]+/\nNL: /\\r?\\n/", "ab\ncd"),
 )
 
 
@@ -66,8 +67,10 @@ class Engine:
                 state.is_accepting()
                 state.advance(token_id)
             state.fill_mask(row)
-        compile_regex(".{1,400}").matches("x" * 300)  # more states than there is room for at first
-        compile_grammar('root ::= "a" root "b" | "c"', syntax="gbnf").matches("a" * 2000)
+        # More states than there is room for at first.
+        compile_regex(".{1,4000}").matches("x" * 3000)
+        compile_grammar('root ::= "a" root "b" | "c"', syntax="gbnf").matches("a" * 3000)
+        compile_grammar("start: NAME\nNAME: /[a-z]{1,1500}/").matches("a" * 1400)
 
     def compile(self, kind: str, text: str, tokenizer_dir: str) -> _Grammar:  # noqa: ARG002
         """Compile a constraint: a pattern, a JSON Schema, or a grammar (Lark's is read lexed)."""
