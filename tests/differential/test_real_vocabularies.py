@@ -115,3 +115,31 @@ def test_a_limit_of_tokens_closes_a_string(vocabulary):
         assert count <= 12
         assert text.startswith(b'{"name": "')
         assert text.endswith(b'"}')
+
+
+FORCED = (
+    r'\{"first_name": "[a-z]{1,9}", "is_reachable": (?:true|false), "naïve — 日本": \[(?:1, )*1\]\}'
+)
+FORCED_TEXTS = [
+    '{"first_name": "ada", "is_reachable": true, "naïve — 日本": [1, 1, 1]}',
+    '{"first_name": "charles", "is_reachable": false, "naïve — 日本": [1]}',
+]
+
+
+def test_forced_tokens_begin_what_the_tokenizer_writes(vocabulary):
+    masker = TokenMasker(compile_regex(FORCED), vocabulary)
+    n_forced = 0
+    for text in FORCED_TEXTS:
+        data = text.encode()
+        for at in range(len(text)):
+            before = len(text[:at].encode())
+            state = masker.advance_bytes(masker.start(), data[:before])
+            forced = masker.forced_token_ids(state)
+            assert vocabulary.encode(data[before:])[: len(forced)] == forced
+            n_forced += len(forced)
+    assert n_forced > len(text)
+    # A key is written whole; its last token may go on with the value's first letters.
+    forced = masker.forced_token_ids(masker.start())
+    spelled = b"".join(vocabulary.tokens[token_id] for token_id in forced)
+    assert b'{"first_name"'.startswith(spelled[:13])
+    assert len(spelled) > 8
