@@ -28,16 +28,6 @@ __all__ = [
 
 
 @njit(cache=True, nogil=True)
-def _step(nfa: NfaArrays, dfa: DfaArrays, net: NetworkArrays | None, state: int, byte: int) -> int:
-    """Return the live state behind a byte, 0 or OVERFLOW."""
-    symbol = nfa.class_of_byte[byte]
-    if symbol < 0:
-        return 0
-    target = np.int64(dfa.table[state, symbol])
-    return target if target >= 0 else successor(nfa, dfa, net, state, np.int64(symbol))
-
-
-@njit(cache=True, nogil=True)
 def mask_tokens(
     nfa: NfaArrays,
     dfa: DfaArrays,
@@ -83,7 +73,9 @@ def mask_tokens(
             for word in range(row.size):
                 row[word] |= slices.rows[index, word]
             break
-    path = memo.path
+    path, table, classes = memo.path, dfa.table, nfa.class_of_byte
+    depths, bytes_in, ends = trie.depth, trie.byte, trie.end
+    token_start, token_ids = trie.token_start, trie.token_ids
     path[0] = state
     # What the slice leaves over of the first group, and then the other groups.
     node, last = slices.first_node[chosen], slices.first_node[chosen + 1]
@@ -93,15 +85,21 @@ def mask_tokens(
                 return 0
             node, last = max(last, slices.first_node[n_slices + 1]), np.int32(trie.byte.size)
             continue
-        target = _step(nfa, dfa, net, np.int64(path[trie.depth[node]]), trie.byte[node])
-        if target == OVERFLOW:
-            return OVERFLOW
+        depth = depths[node]
+        symbol = classes[bytes_in[node]]
+        target = np.int64(0)
+        if symbol >= 0:
+            target = np.int64(table[path[depth], symbol])
+            if target < 0:
+                target = successor(nfa, dfa, net, np.int64(path[depth]), np.int64(symbol))
+                if target == OVERFLOW:
+                    return OVERFLOW
         if target == 0:
-            node = trie.end[node]
+            node = ends[node]
             continue
-        path[trie.depth[node] + 1] = target
-        for i in range(trie.token_start[node], trie.token_start[node + 1]):
-            token = trie.token_ids[i]
+        path[depth + 1] = target
+        for i in range(token_start[node], token_start[node + 1]):
+            token = token_ids[i]
             row[token >> 5] |= np.int32(1) << np.int32(token & 31)
         node += 1
 
@@ -122,19 +120,29 @@ def mask_tokens_ending_in(
 
     Args and result as of `mask_tokens`; `path` is int32[longest token + 1] scratch.
     """
+    # Read in the loop, a field of a bundle costs a reference count.
+    table, classes = dfa.table, nfa.class_of_byte
+    depths, bytes_in, ends = trie.depth, trie.byte, trie.end
+    token_start, token_ids = trie.token_start, trie.token_ids
     path[0] = state
     node, nodes = np.int64(slices.first_node[slices.longest.size]), trie.byte.size
     while node < nodes:
-        target = _step(nfa, dfa, net, np.int64(path[trie.depth[node]]), trie.byte[node])
-        if target == OVERFLOW:
-            return OVERFLOW
+        depth = depths[node]
+        symbol = classes[bytes_in[node]]
+        target = np.int64(0)
+        if symbol >= 0:
+            target = np.int64(table[path[depth], symbol])
+            if target < 0:
+                target = successor(nfa, dfa, net, np.int64(path[depth]), np.int64(symbol))
+                if target == OVERFLOW:
+                    return OVERFLOW
         if target == 0:
-            node = trie.end[node]
+            node = ends[node]
             continue
-        path[trie.depth[node] + 1] = target
+        path[depth + 1] = target
         if target < wanted.size and wanted[target]:
-            for i in range(trie.token_start[node], trie.token_start[node + 1]):
-                token = trie.token_ids[i]
+            for i in range(token_start[node], token_start[node + 1]):
+                token = token_ids[i]
                 row[token >> 5] |= np.int32(1) << np.int32(token & 31)
         node += 1
     return 0
@@ -155,18 +163,27 @@ def collect_token_ends(
     Returns:
         How many there are, or OVERFLOW.
     """
+    table, classes = dfa.table, nfa.class_of_byte
+    depths, bytes_in, ends = trie.depth, trie.byte, trie.end
+    token_start = trie.token_start
     path[0] = state
     seen = np.zeros(dfa.status.size, np.uint8)
     node, nodes = np.int64(slices.first_node[slices.longest.size]), trie.byte.size
     while node < nodes:
-        target = _step(nfa, dfa, net, np.int64(path[trie.depth[node]]), trie.byte[node])
-        if target == OVERFLOW:
-            return OVERFLOW
+        depth = depths[node]
+        symbol = classes[bytes_in[node]]
+        target = np.int64(0)
+        if symbol >= 0:
+            target = np.int64(table[path[depth], symbol])
+            if target < 0:
+                target = successor(nfa, dfa, net, np.int64(path[depth]), np.int64(symbol))
+                if target == OVERFLOW:
+                    return OVERFLOW
         if target == 0:
-            node = trie.end[node]
+            node = ends[node]
             continue
-        path[trie.depth[node] + 1] = target
-        if trie.token_start[node + 1] > trie.token_start[node]:
+        path[depth + 1] = target
+        if token_start[node + 1] > token_start[node]:
             seen[target] = 1
         node += 1
     found = 0
