@@ -95,7 +95,7 @@ def mask_tokens(
                 if target == OVERFLOW:
                     return OVERFLOW
         if target == 0:
-            node = ends[node]
+            node = int(ends[node])
             continue
         path[depth + 1] = target
         for i in range(token_start[node], token_start[node + 1]):
@@ -125,7 +125,7 @@ def mask_tokens_ending_in(
     depths, bytes_in, ends = trie.depth, trie.byte, trie.end
     token_start, token_ids = trie.token_start, trie.token_ids
     path[0] = state
-    node, nodes = np.int64(slices.first_node[slices.longest.size]), trie.byte.size
+    node, nodes = int(slices.first_node[slices.longest.size]), trie.byte.size
     while node < nodes:
         depth = depths[node]
         symbol = classes[bytes_in[node]]
@@ -137,7 +137,7 @@ def mask_tokens_ending_in(
                 if target == OVERFLOW:
                     return OVERFLOW
         if target == 0:
-            node = ends[node]
+            node = int(ends[node])
             continue
         path[depth + 1] = target
         if target < wanted.size and wanted[target]:
@@ -168,7 +168,7 @@ def collect_token_ends(
     token_start = trie.token_start
     path[0] = state
     seen = np.zeros(dfa.status.size, np.uint8)
-    node, nodes = np.int64(slices.first_node[slices.longest.size]), trie.byte.size
+    node, nodes = int(slices.first_node[slices.longest.size]), trie.byte.size
     while node < nodes:
         depth = depths[node]
         symbol = classes[bytes_in[node]]
@@ -180,16 +180,16 @@ def collect_token_ends(
                 if target == OVERFLOW:
                     return OVERFLOW
         if target == 0:
-            node = ends[node]
+            node = int(ends[node])
             continue
         path[depth + 1] = target
         if token_start[node + 1] > token_start[node]:
             seen[target] = 1
         node += 1
     found = 0
-    for target in range(seen.size):
-        if seen[target]:
-            dfa.parent[found] = target
+    for end in range(seen.size):
+        if seen[end]:
+            dfa.parent[found] = end
             found += 1
     return found
 
