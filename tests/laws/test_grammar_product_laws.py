@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmql_like.errors import GrammarError
@@ -67,6 +67,7 @@ def completion(dfa, state, limit=4000):
     return None
 
 
+@settings(max_examples=30)
 @given(st.sampled_from(sorted(GRAMMARS)), REGULAR, st.data())
 def test_masks_are_the_intersection(name, regular, data):
     both = compile_formula(grammar(name) & regular)
@@ -105,6 +106,7 @@ def test_masks_are_the_intersection(name, regular, data):
         state, written = masker.advance(state, chosen), written + tokens[chosen]
 
 
+@settings(max_examples=40)
 @given(st.sampled_from(sorted(GRAMMARS)), st.integers(1, 6), st.data())
 def test_an_upper_bound_of_tokens_closes_every_text(name, most, data):
     automaton = compile_formula(grammar(name) & token_count(0, most))
