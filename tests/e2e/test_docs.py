@@ -11,6 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from lmql_like.cli import main
+from lmql_like.language.decoders import DECODERS
+from lmql_like.runtime.search import decoders
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -43,6 +45,17 @@ def in_the_repository(monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
 
 
+@pytest.fixture
+def own_decoders(monkeypatch):
+    """Decoders that a block adds are gone behind it."""
+    monkeypatch.setattr(decoders, "_STARTS", dict(decoders._STARTS))
+    known = dict(DECODERS)
+    yield
+    for name in DECODERS.keys() - known.keys():
+        del DECODERS[name]
+
+
+@pytest.mark.usefixtures("own_decoders")
 @pytest.mark.parametrize("block", blocks("python"))
 def test_python_blocks_run(block, tmp_path):
     file = tmp_path / "block.py"  # a file, because queries read their own source

@@ -82,7 +82,7 @@ def test_a_text_matches_where_the_naive_lexer_and_parser_take_it(text):
         assert automaton.matches(data) == lex_and_parse(grammar, data), data
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(grammars(), st.lists(st.text("abc", min_size=2, max_size=4), max_size=6), st.data())
 def test_a_token_is_allowed_where_a_completion_exists(text, longer, data):
     grammar, automaton = compiled(text)
