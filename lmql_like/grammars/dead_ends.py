@@ -232,10 +232,11 @@ def _safe_pairs(
 ) -> NDArray[np.bool_]:
     """Return bool[n, n]: whether the second terminal can surely follow the first."""
     n = len(terminals)
-    safe = np.zeros((n, n), np.bool_)
-    for one in range(n):
-        for other in range(n):
-            safe[one, other] = bool(terminals[other].first & free[one])
+    rows: dict[int, list[bool]] = {}  # many terminals leave the same bytes free
+    for bits in free:
+        if bits not in rows:
+            rows[bits] = [bool(terminal.first & bits) for terminal in terminals]
+    safe = np.array([rows[bits] for bits in free], np.bool_).reshape(n, n)
     between = sorted(ignored)
     for one in range(n):
         for space in between:

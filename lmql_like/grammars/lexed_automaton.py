@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lmql_like.errors import GrammarError
 from lmql_like.grammars.automata.lexed_dfa import LexedDfa, LexerTables
 from lmql_like.grammars.automata.nfa import NfaBuilder
 from lmql_like.grammars.automaton import Automaton
@@ -16,6 +17,7 @@ from lmql_like.grammars.dead_ends import has_no_dead_ends
 from lmql_like.grammars.formula_automaton import FormulaAutomaton, byte_classes, row_starts
 from lmql_like.grammars.limits import Limits
 from lmql_like.kernels import formula as ops
+from lmql_like.kernels.layouts import MOST_TERMINALS
 
 __all__ = ["LexedAutomaton"]
 
@@ -26,10 +28,20 @@ class LexedAutomaton(Automaton):
     Args:
         grammar: rules over terminals.
         limits: bounds.
+
+    Raises:
+        GrammarError: G202 where there are too many terminals.
     """
 
     def __init__(self, grammar: LexedGrammar, limits: Limits) -> None:
         super().__init__()
+        if len(grammar.terminals) > MOST_TERMINALS:
+            raise GrammarError(
+                "G202",
+                f"the grammar has {len(grammar.terminals)} terminals, more than {MOST_TERMINALS}",
+                source=grammar.source,
+                help='write alternatives of texts as one terminal: NAMES: "a" | "b" | ...',
+            )
         self._grammar = grammar
         self._limits = limits
         rules = RuleSet(grammar.rules, grammar.start, grammar.source)

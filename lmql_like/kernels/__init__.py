@@ -1,7 +1,7 @@
 """Numba kernels over flat arrays: arrays in, arrays out; no kernel knows a grammar.
 
 Compiled code is cached in a folder of the user's own, so only the very first run on a
-machine compiles (about half a minute); `kernel_cache_folder` says where. An environment
+machine compiles (about a minute); `kernel_cache_folder` says where. An environment
 that sets `NUMBA_CACHE_DIR` is left alone.
 
 Numba compiles a kernel anew when its own file changes, but not when one that it calls

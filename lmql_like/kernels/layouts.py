@@ -31,6 +31,8 @@ __all__ = [
     "MACHINE_STATES",
     "MEMO",
     "MEMO_FULL",
+    "MOST_LEXER_STATES",
+    "MOST_TERMINALS",
     "NEW_NODES",
     "NEW_ROW",
     "NEW_TOKENS",
@@ -241,6 +243,10 @@ class SliceArrays(NamedTuple):
 # Items of `LexerArrays.counts`: how many states, items in `pool`, contexts and entries of
 # `enter_key` there are; and, in LEXER_FULL, which array had no room, -1: none.
 LEXER_STATES, LEXER_ITEMS, CONTEXTS, ENTERED, LEXER_FULL = range(5)
+
+# A node of an exit set has 18 bits for a lexer state and 13 for a terminal.
+MOST_LEXER_STATES = (1 << 18) - 1
+MOST_TERMINALS = (1 << 13) - 1
 
 # The context of all terminals; context 0 stands for "not known yet".
 EVERY_TERMINAL = 1

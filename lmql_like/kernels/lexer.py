@@ -264,6 +264,8 @@ def _make_beginning(lexer: LexerArrays, state: int, terminal: int, context: int)
             continue
         # Guards of this terminal must not be met; of those that would come first, one must.
         layer = 1 if lexer.terminal[item] == terminal else fresh
+        if layer >= _LAYERS:
+            return 0
         for guard in range(lexer.guard_start[item], lexer.guard_start[item + 1]):
             size = _add(lexer, size, layer, np.int64(lexer.guards[guard]))
             if size < 0:

@@ -26,6 +26,7 @@ from lmql_like.kernels.layouts import (
     LEXER_STATES,
     MACHINE_FULL,
     MACHINE_STATES,
+    MOST_LEXER_STATES,
     OVERFLOW,
     THREADS,
     LexerArrays,
@@ -270,7 +271,7 @@ class LexedDfa:
     def _grow(self) -> None:
         """Double the array that was full."""
         lexer, machine = self._lexer, self._machine
-        limit = self._limits.max_states
+        limit = min(self._limits.max_states, MOST_LEXER_STATES)
         check_limit("states of its lexer", "max_states", limit, lexer.counts[LEXER_STATES])
         check_limit("automaton states", "max_states", limit, machine.counts[MACHINE_STATES])
         full = int(lexer.counts[LEXER_FULL])

@@ -8,7 +8,14 @@ import time
 import pytest
 
 from lmql_like.errors import GrammarError
-from lmql_like.grammars import Limits, compile_choice, compile_formula, compile_regex, formulas
+from lmql_like.grammars import (
+    Limits,
+    compile_choice,
+    compile_formula,
+    compile_grammar,
+    compile_regex,
+    formulas,
+)
 
 
 def refused(code, build):
@@ -72,3 +79,11 @@ def test_large_choices_are_tries():
     assert automaton.matches("entity number 19999")
     assert not automaton.matches("entity number 20000")
     assert automaton.dfa().n_states < 60
+
+
+def test_more_terminals_than_masks_can_tell_apart_are_refused():
+    words = " | ".join(f'"w{i}x"' for i in range(8200))
+    with pytest.raises(GrammarError) as refusal:
+        compile_grammar(f"start: {words}\n")
+    assert refusal.value.code == "G202"
+    assert "8200 terminals" in refusal.value.message
