@@ -108,6 +108,9 @@ CODES: dict[str, str] = {
     "Q605": "a statement is never reached",
     "Q606": "a condition says nothing",
     "Q607": "an argument is never used",
+    # Q7: queries put together in Python
+    "Q701": "a condition is used as if it were true or false",
+    "Q702": "a query is put together of something that it cannot hold",
     # G1: patterns
     "G101": "the pattern is not a regular expression",
     "G102": "the pattern uses a feature outside the dialect",
@@ -192,6 +195,8 @@ CODES: dict[str, str] = {
     "R206": "a value can be spelled in too many ways",
     "R207": "a function of queries is called outside a run",
     "R208": "a decoder returned no result",
+    "R209": "the result of a stream is asked for before its end",
+    "R210": "the hole of an F could not be filled as its condition demands",
     # M1: loading a model
     "M101": "the model does not exist",
     "M102": "the model's folder has no usable configuration",

@@ -32,7 +32,7 @@ from lmql_like.language.scopes import (
 from lmql_like.language.typed_operands import check_typed_operands
 from lmql_like.source import Source, Span
 
-__all__ = ["compile_query"]
+__all__ = ["compile_nodes", "compile_query"]
 
 
 def compile_query(
@@ -60,7 +60,16 @@ def compile_query(
     """
     source = Source(text, name, first_line)
     outside = frozenset(scope) | {parameter.name for parameter in parameters or ()}
-    query, declared = _declare(parse_query(source, outside), parameters)
+    return compile_nodes(parse_query(source, outside), parameters, scope)
+
+
+def compile_nodes(
+    query: Query, parameters: Sequence[Parameter] | None = None, scope: Collection[str] = ()
+) -> Program:
+    """Compile the nodes of a query; arguments and errors as of `compile_query`."""
+    source = query.source
+    outside = frozenset(scope) | {parameter.name for parameter in parameters or ()}
+    query, declared = _declare(query, parameters)
     compiled, free, known = _compile(query, declared, outside)
     if parameters is not None and free:
         raise _unknown_name(source, free[0], known)

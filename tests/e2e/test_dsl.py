@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import textwrap
 from pathlib import Path
 
 import pytest
 
 import lmql_like
-from lmql_like.errors import QueryError, RunError
+from lmql_like.errors import GrammarError, LmqlLikeError, QueryError, RunError
 
 TEMPLATE = "Q: What is the capital of"
 
@@ -72,7 +74,8 @@ def test_coroutines_are_awaited_together():
     async def both():
         return await asyncio.gather(add(3, 4), add(5, 6))
 
-    assert [result.value for result in asyncio.run(both())] == [7, 11]
+    first, second = asyncio.run(both())
+    assert [first.value, second.value] == [7, 11]
 
 
 def test_options_change_the_decoder():
@@ -182,3 +185,170 @@ def test_generators_and_unknown_options_are_refused():
 
     with pytest.raises(TypeError, match="modle"):
         lmql_like.query(modle=None)
+
+
+def test_keyword_only_arguments_and_defaults():
+    @lmql_like.query
+    def add(a: int, /, b: int = 4, *, c: int = 0):
+        """
+        "{a + c} + {b} =[N: int]\n"
+        return N
+        """
+
+    assert add(3).value == 7
+    assert add(3, 5, c=1).value == 9
+    with pytest.raises(TypeError):
+        add(3, 5, 1)
+
+
+def test_methods_check_self_and_are_bound():
+    class Shop:
+        def __init__(self, *goods):
+            self.goods = list(goods)
+
+        @lmql_like.query
+        async def offer(self, first: str):
+            """
+            "Fruit:[F]" where F in self.goods and F.startswith(first)
+            return F
+            """
+
+    shops = [Shop(" pear", " plum"), Shop(" fig", " pomelo")]
+
+    async def both():
+        return await asyncio.gather(*(shop.offer(" p") for shop in shops))
+
+    for result, shop in zip(asyncio.run(both()), shops, strict=True):
+        assert result.value in shop.goods
+    assert Shop.offer.__name__ == "offer"
+    with pytest.raises(TypeError):
+        Shop.offer(" p")  # self is missing
+
+
+def test_streams_give_events_and_then_the_result():
+    events = lmql_like.stream('"{a} + 1 =[N: int]\\n"', a=4)
+    with pytest.raises(RunError, match="R209"):
+        events.result  # noqa: B018 - the access is the test
+    pieces = list(events)
+    assert "".join(piece.text for piece in pieces) == events.result.text
+    assert events.result.variables == {"N": 5}
+
+    async def awaited():
+        stream = capital.stream("Italy")
+        return [event.text async for event in stream], stream.result
+
+    texts, result = asyncio.run(awaited())
+    assert "".join(texts) == result.prompt
+    assert result.value == "Rome"
+
+
+def test_stream_is_still_a_decorator_of_holes():
+    seen = []
+
+    @lmql_like.stream
+    def watch(text):
+        seen.append(text)
+
+    @lmql_like.query
+    def add():
+        '"3 + 4 =[@watch N: int]\n"'
+
+    add()
+    assert seen[-1].strip() == "7"
+
+
+def test_prompts_and_functions_run_in_every_way():
+    sum_of = lmql_like.prompt(
+        lmql_like.arg("a"),
+        " + ",
+        lmql_like.arg("b", int, 4),
+        " =",
+        lmql_like.gen("N", type=int),
+        "\n",
+    )
+    assert sum_of(a=3).variables["N"] == lmql_like.run(sum_of, a=3).variables["N"] == 7
+    assert asyncio.run(lmql_like.arun(sum_of, a=3)).variables["N"] == 7
+    assert lmql_like.run(capital, country="Italy").value == "Rome"
+    assert len(lmql_like.run(sum_of, a=3, decoder="beam(n=2)").others) == 1
+    assert sum_of.with_options(trace=True)(a=3).trace is not None
+    nested = lmql_like.prompt("S: ", lmql_like.gen("S", query=sum_of, arguments={"a": 5}), ".")
+    assert nested().text == "S: 5 + 4 = 9\n."
+
+    @lmql_like.query
+    def around():
+        '"[X: sum_of(a=6)]"'
+
+    assert around().text == "6 + 4 = 10\n"
+
+
+def test_f_is_a_function_of_its_arguments():
+    city = lmql_like.F(
+        "Q: What is the capital of {country}?\nA:[CITY]", where=lmql_like.StopsBefore("\n")
+    )
+    assert city(country="Italy") == city("Italy") == " Rome"
+    assert asyncio.run(city.arun("France")) == " Paris"
+    both = lmql_like.F(
+        "[A] and '[B]' \\ \"[C: r'[0-9]']\"",
+        where={"A": lmql_like.Equals('"\\'), "B": lmql_like.OneOf(["x"])},
+    )
+    values = both()
+    assert (values["A"], values["B"]) == ('"\\', "x")
+    assert values["C"].isdigit()
+    assert lmql_like.F("{n} + 1 =[N: int]\n", where="len(N) <= 3")(n=4) == 5
+    with pytest.raises(RunError, match="R210"):
+        lmql_like.F("A[X]", where="len(X) == 50", decoder="argmax(max_len=9)")()
+
+
+PAGES = Path(__file__).parents[2] / "docs" / "errors"
+
+
+@pytest.mark.parametrize("code", ["Q701", "Q702", "R209", "R210"])
+def test_pages_of_errors_show_what_they_are_about(code):
+    page = (PAGES / f"{code}.md").read_text(encoding="utf-8")
+    wrong, mended = (
+        textwrap.dedent(re.split(r"\n\n(?=\S)", page.split(f"{word}:\n\n")[1])[0])
+        for word in ("Wrong", "Mended")
+    )
+    names = {name: getattr(lmql_like, name) for name in lmql_like.__all__}
+    with pytest.raises(LmqlLikeError) as raised:
+        exec(wrong, dict(names))  # noqa: S102 - our own page
+    assert raised.value.code == code
+    exec(mended, dict(names))  # noqa: S102 - same
+
+
+def test_errors_point_at_the_expressions_of_a_builder():
+    part = lmql_like.gen("X", where=lmql_like.Regex(r"a(?!0)") & lmql_like.Contains("b"))
+    with pytest.raises(GrammarError) as raised:
+        lmql_like.prompt("A", part)()
+    error = raised.value
+    assert error.source.name == __file__
+    assert error.source.slice(error.span) == "(?!"
+    wrong = lmql_like.prompt("A", lmql_like.gen("X", lmql_like.Equals(lmql_like.hole("Y"))))
+    with pytest.raises(QueryError) as raised:
+        wrong()
+    assert raised.value.code == "Q102"
+    assert raised.value.source.slice(raised.value.span) == "Y"
+    late = lmql_like.prompt("A", lmql_like.gen("X", lmql_like.Regex(lmql_like.arg("pattern"))))
+    with pytest.raises(LmqlLikeError) as raised:
+        late(pattern=3)
+    assert raised.value.source.name == __file__
+
+
+SAMPLE = Path(__file__).with_name("typed_sample.py")
+
+
+def test_mypy_knows_the_parameters_and_the_result():
+    from mypy import api
+
+    root = str(Path(__file__).parents[2] / "pyproject.toml")
+    out, error, _ = api.run(["--config-file", root, str(SAMPLE)])
+    assert not error
+    lines = SAMPLE.read_text(encoding="utf-8").splitlines()
+    found = [
+        (lines[int(at) - 1], message)
+        for at, message in re.findall(r"typed_sample\.py:(\d+): (?:note|error): (.*)", out)
+    ]
+    revealed = [text for _, text in found if text.startswith("Revealed")]
+    assert revealed == ['Revealed type is "lmql_like.runtime.results.Result"'] * 7
+    wrong = {line for line, text in found if not text.startswith("Revealed")}
+    assert wrong == {line for line in lines if "# wrong" in line}
