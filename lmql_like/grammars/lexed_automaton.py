@@ -10,6 +10,7 @@ from lmql_like.errors import GrammarError
 from lmql_like.grammars.automata.lexed_dfa import LexedDfa, LexerTables
 from lmql_like.grammars.automata.nfa import NfaBuilder
 from lmql_like.grammars.automaton import Automaton
+from lmql_like.grammars.cfg.lexed_network import minimized
 from lmql_like.grammars.cfg.lexed_terminals import TerminalAutomaton
 from lmql_like.grammars.cfg.network import build_network
 from lmql_like.grammars.cfg.rules import LexedGrammar, RuleSet
@@ -46,7 +47,7 @@ class LexedAutomaton(Automaton):
         self._limits = limits
         rules = RuleSet(grammar.rules, grammar.start, grammar.source)
         builder = NfaBuilder(limits)
-        component = builder.add_network(build_network(rules, limits))
+        component = builder.add_network(minimized(build_network(rules, limits)))
         graph = builder.finish()
         automata = [terminal.automaton for terminal in grammar.terminals]
         self._proven = has_no_dead_ends(automata, grammar.ignored, graph)
