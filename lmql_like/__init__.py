@@ -128,5 +128,12 @@ def __getattr__(name: str) -> Any:
     return getattr(importlib.import_module(_HOMES[name]), name)
 
 
+def load_ipython_extension(shell: Any) -> None:
+    """Let notebooks run queries in `%%lmql` cells: `%load_ext lmql_like`."""
+    from lmql_like.notebook import register  # IPython is optional
+
+    register(shell)
+
+
 def __dir__() -> list[str]:
     return sorted(__all__)

@@ -101,6 +101,18 @@ class Result:
         returned = "" if self.value is None else f" value={self.value!r}"
         return f"<Result {self.status}: {variables or '(no holes)'}{returned} {self.logprob:.3f}>"
 
+    def _repr_html_(self) -> str:
+        """Return the result as notebooks show it: holes coloured, probabilities on hover."""
+        from lmql_like.runtime.result_view import result_html  # rich is slow to import
+
+        return result_html(self)
+
+    def __rich__(self) -> Any:
+        """Return the result as rich prints it: holes coloured."""
+        from lmql_like.runtime.result_view import result_text
+
+        return result_text(self)
+
     def to_json(self) -> dict[str, Any]:
         """Return the result as a dictionary of plain values that strict JSON has.
 
