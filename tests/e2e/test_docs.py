@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import shlex
 from pathlib import Path
 
@@ -18,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(python|console|lmql)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 EXAMPLES = sorted((ROOT / "examples").glob("*.lmql"))
+SCRIPTS = sorted((ROOT / "examples").glob("*.py"))
 
 
 def blocks(language):
@@ -90,3 +92,17 @@ def test_examples_print_their_expected_output(example):
     if os.environ.get("LMQL_LIKE_REGENERATE"):
         expected.write_text(run(command), encoding="utf-8")
     assert run(command) == expected.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("example", SCRIPTS, ids=lambda path: path.name)
+def test_scripts_print_their_expected_output(example, capsys):
+    runpy.run_path(str(example), run_name="__main__")
+    printed = capsys.readouterr().out
+    expected = example.with_suffix(".out")
+    if os.environ.get("LMQL_LIKE_REGENERATE"):
+        expected.write_text(printed, encoding="utf-8")
+    assert printed == expected.read_text(encoding="utf-8")
+
+
+def test_there_are_enough_examples():
+    assert len(EXAMPLES) + len(SCRIPTS) >= 20
