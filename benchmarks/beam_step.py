@@ -31,6 +31,7 @@ STEPS = 16
 PATTERN = r"([A-Z][a-z]{2,9} ){3,99}[0-9]{4}"
 SIZES = {"gpt2": 50257, "qwen": 151936}
 PHRASES = ["new york", "blue sky", "open door", "cold tea", "old ship", "red car"]
+PHRASES += ["long way", "warm bread", "tall tree"]
 
 
 def main() -> None:
@@ -53,6 +54,9 @@ def main() -> None:
     print("\n| phrases | cells, most | rows per step | ms per step, median | ratio |")
     print("|---|---|---|---|---|")
     for line in grid_costs(first, options.runs):
+        print(f"| {line}", flush=True)
+    print("\n| beside the phrases | 1 | 2 | 4 | 6 | 9 |\n|---|---|---|---|---|---|")
+    for line in new_masks(first):
         print(f"| {line}", flush=True)
     print("\n| query | tokens of holes | forward passes |\n|---|---|---|")
     for line in forced_runs(first):
@@ -280,6 +284,25 @@ def grid_costs(model: TransformersModel, rounds: int) -> list[str]:
         runs[f"{count} | {cells}"] = act
     rows = [row.split(" | ", 2) for row in compare(runs, rounds)]
     return [f"{count} | {cells} | {shapes[count]} | {rest}" for count, cells, rest in rows]
+
+
+def new_masks(model: TransformersModel) -> list[str]:
+    """Time the first search with more and more phrases, when no mask is known: CPU seconds."""
+    names = ["len(TOKENS(X)) == 24", "len(X) < 90", 'STOPS_AT(X, ".") and len(TOKENS(X)) < 24']
+    queries = [f'"A story:[X]" where INCLUDES(X, phrases) and {name}' for name in names]
+
+    def spent(query: str, phrases: list[str]) -> float:
+        program, began = compile_query(query), time.process_time()
+        decoder = "grid(n=4, max_len=64)"
+        run_program(program, {"phrases": phrases}, model=model, decoder=decoder, max_rows=512)
+        return time.process_time() - began
+
+    rows = []
+    for name, query in zip(names, queries, strict=True):
+        spent(query, ["kernels are loaded"])
+        found = [spent(query, PHRASES[:count]) for count in (1, 2, 4, 6, 9)]
+        rows.append(" | ".join([f"`{name}`", *(f"{seconds:.2f}" for seconds in found)]) + " |")
+    return rows
 
 
 def forced_runs(model: TransformersModel) -> list[str]:

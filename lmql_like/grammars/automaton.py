@@ -7,6 +7,8 @@ from abc import ABC, abstractmethod
 from bisect import bisect_right
 
 from lmql_like.grammars.automata.machine import ByteMachine
+from lmql_like.grammars.token_needs import TokenNeeds
+from lmql_like.grammars.vocabulary import Vocabulary
 
 __all__ = ["Automaton"]
 
@@ -36,6 +38,10 @@ class Automaton(ABC):
     @property
     def highest_count(self) -> int | None:
         """The highest token count at which any text can be accepted, None if unbounded."""
+        return None
+
+    def token_needs(self, dfa: ByteMachine, vocabulary: Vocabulary) -> TokenNeeds | None:  # noqa: ARG002
+        """Return how many tokens phrases that must occur need; None without any."""
         return None
 
     @abstractmethod

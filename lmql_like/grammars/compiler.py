@@ -23,6 +23,7 @@ from collections.abc import Iterable
 
 from lmql_like.errors import GrammarError
 from lmql_like.grammars.automata.nfa import Network, NfaBuilder
+from lmql_like.grammars.automata.phrases import CoverageAutomaton
 from lmql_like.grammars.automaton import Automaton
 from lmql_like.grammars.cfg.network import build_network
 from lmql_like.grammars.cfg.reader import read_grammar
@@ -52,6 +53,7 @@ from lmql_like.grammars.grammar_conditions import (
 )
 from lmql_like.grammars.lexed_automaton import LexedAutomaton
 from lmql_like.grammars.limits import DEFAULT_LIMITS, Limits
+from lmql_like.grammars.phrase_conditions import Covers, join_phrases
 from lmql_like.grammars.regex.nodes import ANY_TEXT, Concat, Node
 from lmql_like.kernels import formula as ops
 from lmql_like.kernels.subset import INJECT, STOP_AFTER
@@ -146,6 +148,7 @@ class _Lowering:
     def run(self, formula: Formula) -> Automaton:
         if any(self._calls_rules(part) for part in grammars_in(formula)):
             return self._with_grammar(split_grammar(formula))
+        formula = join_phrases(formula)
         conjuncts = formula.parts if isinstance(formula, And) else (formula,)
         befores = [part for part in conjuncts if isinstance(part, StopsBefore)]
         rest = all_of(part for part in conjuncts if not isinstance(part, StopsBefore))
@@ -167,6 +170,7 @@ class _Lowering:
             rules=tuple(self._rules),
             finders=tuple(part.finder for part in befores),
             limits=self._limits,
+            coverage=next(map(self._coverage, filter(_is_coverage, conjuncts)), None),
         )
         if len(automaton.count_bounds) > _MOST_COUNT_BOUNDS:
             raise GrammarError(
@@ -176,6 +180,12 @@ class _Lowering:
                 help="bound the count from both sides instead: 3 <= len(TOKENS(X)) < 9",
             )
         return automaton
+
+    def _coverage(self, part: Formula) -> tuple[int, CoverageAutomaton] | None:
+        """Return the component of the phrases, and its automaton."""
+        if not isinstance(part, Covers) or part.automaton is None:
+            return None
+        return self._component(part.node), part.automaton
 
     # -- formulas ------------------------------------------------------------------
 
@@ -338,6 +348,10 @@ def _is_text(formula: Formula) -> bool:
     if isinstance(formula, Constant):
         return not formula.value
     return isinstance(formula, (Matches, StopsAt, Derives))
+
+
+def _is_coverage(formula: Formula) -> bool:
+    return isinstance(formula, Covers)
 
 
 def _is_lexed(formula: Formula) -> bool:

@@ -10,7 +10,8 @@ By bytes alone the automaton knows (it only shows live states). Two things need 
 `Completions.fits(state, count)` is exact, but for a grammar beside an upper bound of the
 token count, where it errs towards closing early (see `_search`). It first tries what
 bytes can show (each byte a token, where the vocabulary has them all), and searches token
-by token only where that settles nothing: near a limit.
+by token only where that settles nothing: near a limit. Phrases that must occur are not
+searched for: a table tells how many tokens they need (`token_needs`).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from lmql_like.grammars.automata.machine import ByteMachine
 from lmql_like.grammars.automaton import Automaton
 from lmql_like.grammars.mask_memo import MaskMemo
+from lmql_like.kernels.phrases import FAR
 
 __all__ = ["Completions"]
 
@@ -46,6 +48,8 @@ class Completions:
         self._vocabulary = memo.vocabulary
         self._ends: dict[int, NDArray[np.int32]] = {}
         self._fits: dict[tuple[int, int], bool] = {}
+        self._needs = automaton.token_needs(dfa, memo.vocabulary)
+        self._byte_ways: dict[int, tuple[int, int]] = {}
         self._last_count = automaton.count_bounds[-1] if automaton.count_bounds else 0
 
     def saturate(self, count: int) -> int:
@@ -84,13 +88,62 @@ class Completions:
             # may close a text earlier than needed, and closes it in any case.
             ceiling = self._automaton.highest_count
             return ceiling is not None and self._dfa.distance(state) <= ceiling - count
+        if self._needs is not None:
+            fewest, ceiling = self._needs.fewest(state), self._automaton.highest_count
+            if fewest >= FAR or (ceiling is not None and count + fewest > ceiling):
+                return False
+            if self._needs.is_exact or self._leads_to_end(state, count):
+                return True
         if self._vocabulary.spells_every_byte:
             if not self._automaton.count_bounds:
                 return True  # the automaton shows live states only
+            end, length = self._shortest_in_bytes(state)
+            if end and self.accepts(end, count + length):
+                return True
             # With each byte a token: a yes is a proof, a no is not.
             if self._reaches(state, count, self._dfa.successors, _MOST_BYTE_STATES):
                 return True
         return self._reaches(state, count, self._token_ends, None)
+
+    def _leads_to_end(self, state: int, count: int) -> bool:
+        """Tell whether the fewest tokens that cover all phrases are an accepted text's.
+
+        A yes is a proof, a no is not: other conditions may want other tokens.
+        """
+        if self._needs is None:
+            return False
+        for token_id in self._needs.way(state):
+            state = self._dfa.advance_token(state, token_id, self._vocabulary)
+            if not state:
+                return False
+            count += 1
+            if self.accepts(state, count):
+                return True
+        return False
+
+    def _shortest_in_bytes(self, state: int) -> tuple[int, int]:
+        """Return an accepting state and how many bytes lead to it: few, by the distances known.
+
+        The state is 0 where the distances, lower bounds as they are, lead astray.
+        """
+        if len(self._byte_ways) > 1_000_000:
+            self._byte_ways.clear()
+        path: list[int] = []
+        end, length = 0, 0
+        while len(path) < _MOST_BYTE_STATES:
+            known = self._byte_ways.get(state)
+            if known is not None or self._dfa.accepting(state):
+                end, length = known or (state, 0)
+                break
+            following = self._dfa.successors(state)
+            if not following:
+                break
+            path.append(state)
+            self._byte_ways[state] = (0, 0)  # a way that comes back here leads astray
+            state = min(following, key=self._dfa.distance)
+        for back, passed in enumerate(reversed(path), start=1):
+            self._byte_ways[passed] = (end, length + back)
+        return self._byte_ways.get(path[0], (end, length)) if path else (end, length)
 
     def _token_ends(self, state: int) -> list[int]:
         ends: list[int] = self.token_ends(state).tolist()

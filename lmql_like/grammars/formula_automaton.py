@@ -15,14 +15,18 @@ from numpy.typing import NDArray
 from lmql_like.errors import GrammarError
 from lmql_like.grammars.automata.companion import Companion, tabulate
 from lmql_like.grammars.automata.lazy_dfa import LazyDfa, NetworkTables
+from lmql_like.grammars.automata.machine import ByteMachine
 from lmql_like.grammars.automata.nfa import NfaGraph
+from lmql_like.grammars.automata.phrases import CoverageAutomaton
 from lmql_like.grammars.automaton import Automaton
 from lmql_like.grammars.formulas import TokenCount
 from lmql_like.grammars.limits import Limits
+from lmql_like.grammars.token_needs import TokenNeeds
+from lmql_like.grammars.vocabulary import Vocabulary
 from lmql_like.kernels import formula as ops
 from lmql_like.kernels.companion import reach_of_rules
 from lmql_like.kernels.layouts import NfaArrays
-from lmql_like.kernels.reach import distances_to, rule_distances
+from lmql_like.kernels.reach import UNBOUNDED, distances_to, longest_ways, rule_distances
 
 __all__ = ["FormulaAutomaton", "Program", "Rule", "byte_classes", "row_starts"]
 
@@ -55,6 +59,7 @@ class FormulaAutomaton(Automaton):
             `dfa` takes no alphabet then.
         is_union: every set of items that is not empty has a completion, token counts aside.
         companion: a regular condition that must hold too; only for a grammar that calls rules.
+        coverage: the component of the phrases that the whole condition asks for, if there is one.
     """
 
     def __init__(
@@ -70,6 +75,7 @@ class FormulaAutomaton(Automaton):
         n_symbols: int | None = None,
         is_union: bool = False,
         companion: Automaton | None = None,
+        coverage: tuple[int, CoverageAutomaton] | None = None,
     ) -> None:
         bounds = {c.low for c in counters} | {c.high + 1 for c in counters if c.high is not None}
         super().__init__(count_bounds=tuple(sorted(bounds - {0})))
@@ -83,6 +89,7 @@ class FormulaAutomaton(Automaton):
         self._n_symbols = n_symbols
         self._is_union = is_union or (not rules and _is_choice(program))
         self._companion = companion
+        self._coverage = coverage
         self._highest_count = self._find_highest_count()
 
     @property
@@ -103,6 +110,17 @@ class FormulaAutomaton(Automaton):
     def has_calls(self) -> bool:
         """Whether rules call each other: a grammar that is more than a pattern."""
         return bool(len(self._graph.calls))
+
+    def token_needs(self, dfa: ByteMachine, vocabulary: Vocabulary) -> TokenNeeds | None:
+        """Return how many tokens the phrases need from each state; None without phrases."""
+        if self._coverage is None or not isinstance(dfa, LazyDfa):
+            return None
+        component, automaton = self._coverage
+        # Two states stand before those of the automaton: the component's start and end.
+        first = self._graph.components[component].start + 2
+        is_all = set(self._program[::2]) <= {ops.COMPONENT, ops.COUNTER, ops.AND}
+        is_all = is_all and self._program[::2].count(ops.COMPONENT) == 1 and not self._rules
+        return TokenNeeds(automaton, vocabulary, dfa, first, says_all=is_all)
 
     def value(self, raw: bytes) -> bytes:
         """Return the hole's text: `raw` without a STOPS_BEFORE phrase at its end.
@@ -183,6 +201,11 @@ class FormulaAutomaton(Automaton):
                 beside_accepts=accepts,
                 reach=reach,
             )
+        required = _required_components(self._program, len(graph.components))
+        spans = np.zeros((0, 3), np.int32)
+        if network is None and self._n_symbols is None and required.sum() > 1:
+            links = _Links.of(edges, jumps, class_of_byte)
+            spans = _spans(n, links, ends, required[graph.component_of])
         accept = [c.accept if distance[c.start] >= 0 else -1 for c in graph.components]
         starts = [graph.components[i].start for i in self._running]
         programs = [self._program, *(rule.condition for rule in self._rules)]
@@ -196,8 +219,9 @@ class FormulaAutomaton(Automaton):
             jump_to=np.ascontiguousarray(jumps[:, 1]),
             component=graph.component_of,
             distance=distance,
-            required=_required_components(self._program, len(accept)),
+            required=required,
             trusted=np.array([self._is_union], np.int8),
+            spans=spans,
             accept=np.array(accept, np.int32),
             starts=np.array([s for s in starts if distance[s] >= 0], np.int32),
             code=np.array([item for program in programs for item in program], np.int32),
@@ -298,6 +322,58 @@ def _distances(
         goals,
     )
     return distance
+
+
+@dataclass(frozen=True)
+class _Links:
+    """Edges and empty moves of an nfa, and what they weigh.
+
+    Attributes:
+        sources: int32[links].
+        targets: int32[links].
+        reads: int8[links] 1: a byte is read.
+        surely: int8[links] 1: it begins a character.
+        maybe: int8[links] 1: it may begin a character.
+    """
+
+    sources: NDArray[np.int32]
+    targets: NDArray[np.int32]
+    reads: NDArray[np.int8]
+    surely: NDArray[np.int8]
+    maybe: NDArray[np.int8]
+
+    @classmethod
+    def of(
+        cls, edges: NDArray[np.int32], jumps: NDArray[np.int32], class_of_byte: NDArray[np.int32]
+    ) -> _Links:
+        """Weigh the edges on classes of bytes."""
+        n_classes = int(class_of_byte.max()) + 1
+        kinds = []
+        for inside in (class_of_byte[0x80:0xC0], np.delete(class_of_byte, np.s_[0x80:0xC0])):
+            counts = np.bincount(inside[inside >= 0], minlength=n_classes)
+            before = np.concatenate([[0], np.cumsum(counts)])
+            kinds.append(before[edges[:, 2] + 1] > before[edges[:, 1]])
+        none = np.zeros(len(jumps), np.int8)
+        continues, begins = kinds
+        return cls(
+            np.concatenate([edges[:, 0], jumps[:, 0]]),
+            np.concatenate([edges[:, 3], jumps[:, 1]]),
+            np.concatenate([np.ones(len(edges), np.int8), none]),
+            np.concatenate([(~continues).astype(np.int8), none]),
+            np.concatenate([begins.astype(np.int8), none]),
+        )
+
+
+def _spans(
+    n: int, links: _Links, goals: NDArray[np.int32], required: NDArray[np.int8]
+) -> NDArray[np.int32]:
+    """Return `NfaArrays.spans`: empty where no required component has a longest way."""
+    most_bytes = longest_ways(n, links.sources, links.targets, links.reads)
+    if not ((required != 0) & (most_bytes < UNBOUNDED) & (most_bytes > 0)).any():
+        return np.zeros((0, 3), np.int32)
+    fewest = distances_to(n, links.sources, links.targets, links.surely, goals)
+    characters = longest_ways(n, links.sources, links.targets, links.maybe)
+    return np.stack([fewest, characters, most_bytes], axis=1)
 
 
 def _beside(

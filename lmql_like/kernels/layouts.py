@@ -98,6 +98,9 @@ class NfaArrays(NamedTuple):
     distance: NDArray[np.int32]  # [n] bytes to the component's accepting state
     required: NDArray[np.int8]  # [components] 1: the formula cannot hold without it
     trusted: NDArray[np.int8]  # [1] 1: a set that is not empty is live, without a search
+    # [n, 3] the fewest characters, the most characters and the most bytes to the component's
+    # accepting state; empty where no component that is required has any bound.
+    spans: NDArray[np.int32]
     accept: NDArray[np.int32]  # [components] accepting state of each component, -1: none
     starts: NDArray[np.int32]  # start states of the components that run from the beginning
     # Postfix programs over components, one after another; see `kernels.formula`.

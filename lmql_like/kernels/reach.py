@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-__all__ = ["distances_to", "rule_distances"]
+__all__ = ["UNBOUNDED", "distances_to", "longest_ways", "rule_distances"]
+
+UNBOUNDED = 0x3FFFFFFF
 
 
 @njit(cache=True, nogil=True)
@@ -106,3 +108,53 @@ def rule_distances(
                 distance[jumps[i, 0]] = way
                 changed = True
     return np.where(distance == far, np.int32(-1), distance).astype(np.int32)
+
+
+@njit(cache=True, nogil=True)
+def longest_ways(
+    n: int, sources: np.ndarray, targets: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """Return int32[n]: the most weight of a way that begins in each state.
+
+    It is UNBOUNDED for states that reach a circle.
+
+    Args:
+        n: number of states.
+        sources: int32[links] where each link begins.
+        targets: int32[links] where it ends.
+        weights: int8[links] 0 or 1.
+    """
+    start = np.zeros(n + 1, np.int64)
+    open_links = np.zeros(n, np.int64)  # to states whose longest way is not known yet
+    for link in range(sources.size):
+        start[targets[link] + 1] += 1
+        open_links[sources[link]] += 1
+    for i in range(n):
+        start[i + 1] += start[i]
+    fill = start[:-1].copy()
+    incoming = np.empty(sources.size, np.int64)
+    for link in range(sources.size):
+        incoming[fill[targets[link]]] = link
+        fill[targets[link]] += 1
+    longest = np.zeros(n, np.int32)
+    stack = np.empty(n, np.int32)
+    top = 0
+    for state in range(n):
+        if open_links[state] == 0:
+            stack[top] = state
+            top += 1
+    while top:
+        top -= 1
+        state = stack[top]
+        for i in range(start[state], start[state + 1]):
+            link = incoming[i]
+            source = sources[link]
+            longest[source] = max(longest[source], longest[state] + weights[link])
+            open_links[source] -= 1
+            if open_links[source] == 0:
+                stack[top] = source
+                top += 1
+    for state in range(n):
+        if open_links[state]:
+            longest[state] = UNBOUNDED
+    return longest

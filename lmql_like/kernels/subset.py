@@ -130,8 +130,41 @@ def _settle(nfa: NfaArrays, dfa: DfaArrays, state: int) -> None:
         if required[component]:
             bound = max(bound, nearest[component])
     dfa.distance[state] = bound
-    if nfa.trusted[0]:
+    if nfa.spans.shape[0] and _is_too_long(nfa, dfa, state, bound):
+        dfa.status[state] = DEAD
+    elif nfa.trusted[0]:
         dfa.status[state] = LIVE
+
+
+@njit(cache=True, nogil=True)
+def _is_too_long(nfa: NfaArrays, dfa: DfaArrays, state: int, fewest_bytes: int) -> bool:
+    """Tell whether one required component needs more than another one has room for.
+
+    Measured in characters and in bytes. It spares a search through all that a text could
+    still be: that it cannot get longer is what no shortest distance shows.
+    """
+    best = dfa.truth[dfa.truth.size - nfa.accept.size :]
+    pool, component_of, spans, required = dfa.pool, nfa.component, nfa.spans, nfa.required
+    fewest, most_characters, most_bytes = 0, 0x7FFFFFFF, 0x7FFFFFFF
+    for measure in range(3):
+        best[:] = 0x7FFFFFFF if measure == 0 else 0
+        for i in range(dfa.set_start[state], dfa.set_start[state + 1]):
+            member = pool[i] & 0xFFFFFFFF
+            component, span = component_of[member], spans[member, measure]
+            if measure == 0:
+                best[component] = min(best[component], span)
+            else:
+                best[component] = max(best[component], span)
+        for component in range(required.size):
+            if not required[component]:
+                continue
+            if measure == 0:
+                fewest = max(fewest, best[component])
+            elif measure == 1:
+                most_characters = min(most_characters, best[component])
+            else:
+                most_bytes = min(most_bytes, best[component])
+    return fewest > most_characters or fewest_bytes > most_bytes
 
 
 @njit(cache=True, nogil=True)

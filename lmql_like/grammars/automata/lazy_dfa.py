@@ -118,6 +118,11 @@ class LazyDfa:
         """Return a number of bytes that every text from a state to acceptance has at least."""
         return int(self._dfa.distance[state])
 
+    def items(self, state: int) -> NDArray[np.int64]:
+        """Return the sorted items of a state: nfa states, for patterns."""
+        begin, end = self._dfa.set_start[state : state + 2]
+        return self._dfa.pool[begin:end]
+
     def successors(self, state: int) -> list[int]:
         """Return the distinct live states behind one more byte."""
         symbols = np.empty(self._n_classes, np.int32)

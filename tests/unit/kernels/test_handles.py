@@ -33,6 +33,7 @@ TABLES = {
     "reach",
     "frame_live",
     "follow",
+    "spans",
 }
 CUBES = {"reader": (2, 3, 256), "classes": (3, 2, 5), "work": (2, 7, 2)}
 
