@@ -53,7 +53,7 @@ CODES: dict[str, str] = {
     "Q019": "'break' or 'continue' outside a loop",
     "Q020": "a statement that a query cannot contain",
     "Q051": "there is no clause 'scoring'",
-    "Q055": "a hole's type is not supported yet",
+    "Q055": "the annotation of a hole is no type",
     "Q056": "a distribution clause is about no hole and its values",
     "Q057": "a query is not defined as it has to be",
     # Q1: names and scopes
@@ -171,6 +171,10 @@ CODES: dict[str, str] = {
     "S303": "the schema nests too deep",
     "S304": "the schema needs larger automata than the limit allows",
     "S305": "an object has too many required properties to come in any order",
+    # S4: types of Python
+    "S401": "a type has no text that is read back",
+    "S402": "a pattern of a type uses a feature that is not supported",
+    "S403": "a type is not known to be one",
     # R: running a program
     "R101": "the query's own Python raised an exception",
     "R102": "an operator was given the wrong kind of value",
@@ -179,7 +183,7 @@ CODES: dict[str, str] = {
     "R105": "a condition reads a hole that is not filled",
     "R106": "a state is filled that waits for no hole",
     "R107": "text of the prompt is not valid Unicode",
-    "R108": "a hole is filled by something that is no query",
+    "R108": "the annotation of a hole is neither a type nor a query",
     "R109": "queries nest without end",
     "R110": "a nested query asks for another decoder, model or seed",
     "R111": "a decorator of a hole is no function",

@@ -72,13 +72,13 @@ class QueryFunction(Runnable, Generic[P, R]):
         self._settings = settings or Settings()
         self._signature = _signature_of(function)
         text, line = program_text(function)
-        around = {*function.__globals__, *surroundings, function.__name__}
+        around = {**function.__globals__, **surroundings, function.__name__: self}
         self.program = compile_query(
             text,
             name=function.__code__.co_filename,
             first_line=line,
             parameters=_parameters(self._signature),
-            scope=around.intersection(_WORD.findall(text)),
+            scope={name: around[name] for name in _WORD.findall(text) if name in around},
         )
 
     @overload

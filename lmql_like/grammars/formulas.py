@@ -61,6 +61,8 @@ __all__ = [
     "integer",
     "matches",
     "one_of",
+    "sentence_count",
+    "split_sentences",
     "starts_with",
     "stops_at",
     "stops_before",
@@ -167,6 +169,12 @@ _SPACE = parse_pattern(r"\s")
 _SPACES = Repeat(_SPACE, 0, None)
 _WORD = Repeat(parse_pattern(r"\S"), 1, None)
 _NEXT_WORD = Concat((Repeat(_SPACE, 1, None), _WORD))
+# The last character of a sentence, and what may close behind it.
+_CLOSERS = "\"'\u201d\u2019\u00bb)\\]}"
+_ENDS_SENTENCE = rf"\S*[.!?][{_CLOSERS}]*"
+_END_WORD = parse_pattern(_ENDS_SENTENCE)
+_OTHER_WORD = parse_pattern(rf"\S*[^\s.!?{_CLOSERS}][{_CLOSERS}]*|[{_CLOSERS}]+")
+_MIDDLE_WORD = Concat((_OTHER_WORD, Repeat(_SPACE, 1, None)))
 _INTEGER = r" ?-?(0|[1-9][0-9]*)"
 
 
@@ -234,6 +242,40 @@ def word_count(low: int, high: int | None) -> Formula:
         return none
     more = Repeat(_NEXT_WORD, max(low, 1) - 1, None if high is None else high - 1)
     some = Matches(Concat((_SPACES, _WORD, more, _SPACES)))
+    return none | some if low == 0 else some
+
+
+def split_sentences(text: str) -> list[str]:
+    """Return the sentences of a text.
+
+    A sentence ends with a word whose last character is `.`, `!` or `?`, closing quotes and
+    brackets behind it left aside; what stands behind the last such word is a sentence too.
+    """
+    sentences: list[str] = []
+    start: int | None = None
+    word = None
+    for word in re.finditer(r"\S+", text):
+        start = word.start() if start is None else start
+        if re.fullmatch(_ENDS_SENTENCE, word[0]):
+            sentences.append(text[start : word.end()])
+            start = None
+    if word is not None and start is not None:
+        sentences.append(text[start : word.end()])
+    return sentences
+
+
+def sentence_count(low: int, high: int | None) -> Formula:
+    """Return "the text has low to high sentences", see `split_sentences`."""
+    low = max(low, 0)
+    if high is not None and high < low:
+        return FALSE
+    none = Matches(_SPACES)
+    if high == 0:
+        return none
+    ended = Concat((Repeat(_MIDDLE_WORD, 0, None), _END_WORD, Repeat(_SPACE, 1, None)))
+    before = Repeat(ended, max(low, 1) - 1, None if high is None else high - 1)
+    last = Concat((Repeat(_MIDDLE_WORD, 0, None), _WORD))
+    some = Matches(Concat((_SPACES, before, last, _SPACES)))
     return none | some if low == 0 else some
 
 

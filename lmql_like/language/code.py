@@ -12,10 +12,16 @@ from typing import Any, TypeVar
 from lmql_like.language.embedded import span_of, syntax_error
 from lmql_like.source import Source, Span
 
-__all__ = ["AWAITED", "NESTED", "Code", "copied", "invocation"]
+__all__ = ["AWAITED", "NESTED", "QUERY_MODULE", "SENTENCES", "Code", "copied", "invocation"]
 
 NESTED = ".nested"
 """The name of the function that makes an `Invocation` of a query and its arguments."""
+
+QUERY_MODULE = "__query__"
+"""The name of the module that a program's classes and functions are in."""
+
+SENTENCES = ".sentences"
+"""The name of the function that splits the text of a filled hole into sentences."""
 
 Tree = TypeVar("Tree", bound=ast.AST)
 

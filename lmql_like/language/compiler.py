@@ -14,6 +14,7 @@ from lmql_like.language.custom import Applied
 from lmql_like.language.decoders import DECODERS
 from lmql_like.language.embedded import span_of
 from lmql_like.language.holecalls import resolve_hole_calls
+from lmql_like.language.known_types import KnownTypes, import_hint
 from lmql_like.language.libraries import LibraryReader
 from lmql_like.language.lowering import lower
 from lmql_like.language.names import is_built_in, parameters_of, reads
@@ -52,7 +53,7 @@ def compile_query(
         parameters: the arguments it takes; if not given, they are those it declares at
             its top and its free names.
         scope: names that have a value in the scope it was written in; the run time is
-            given the values.
+            given the values. A mapping gives them here too, to check types by.
 
     Raises:
         QueryError: Q0 to Q3, at a place in the text.
@@ -70,14 +71,18 @@ def compile_nodes(
     source = query.source
     outside = frozenset(scope) | {parameter.name for parameter in parameters or ()}
     query, declared = _declare(query, parameters)
-    compiled, free, known = _compile(query, declared, outside)
+    compiled, free, known = _compile(query, declared, outside, scope)
     if parameters is not None and free:
         raise _unknown_name(source, free[0], known)
     return replace(compiled, parameters=(*declared, *(Parameter(name) for name in _in_order(free))))
 
 
 def _compile(
-    query: Query, parameters: Sequence[Parameter], outside: frozenset[str]
+    query: Query,
+    parameters: Sequence[Parameter],
+    outside: frozenset[str],
+    around: Collection[str] = (),
+    outer: KnownTypes | None = None,
 ) -> tuple[Program, list[Use], frozenset[str]]:
     """Return a program, the free names that no parameter gives, and all names it knows.
 
@@ -85,16 +90,21 @@ def _compile(
         query: the program, declarations left out.
         parameters: those it declares.
         outside: names that have a value in the scope around it.
+        around: those of them whose values may be known.
+        outer: the types of the program that defines it.
     """
     source = query.source
     given = outside | {parameter.name for parameter in parameters}
     scopes = resolve_scopes(query, given)
-    reader = ConditionReader(source, scopes.holes, scopes.known | given)
+    if scopes.types:
+        raise _unknown_name(source, scopes.types[0], scopes.known | given)
+    types = KnownTypes(query, around, outer)
+    reader = ConditionReader(source, scopes.holes, scopes.known | given, types)
     hole_calls = resolve_hole_calls(query, reader, scopes.assigned)
     check_typed_operands(hole_calls.values(), scopes.assigned, source)
     operands = [name for call in hole_calls.values() for name in _names_in(call)]
     free = _free_names(scopes, operands, source, given)
-    definitions, inner_free = _compile_definitions(query, scopes.known | given)
+    definitions, inner_free = _compile_definitions(query, scopes.known | given, types)
     free += [use for use in inner_free if use.name not in scopes.known | given]
     check_satisfiable(hole_calls.values(), source)
     instructions, handlers, prologue = lower(query, hole_calls, definitions)
@@ -117,7 +127,7 @@ def _compile(
 
 
 def _compile_definitions(
-    query: Query, known: frozenset[str]
+    query: Query, known: frozenset[str], types: KnownTypes
 ) -> tuple[dict[Span, Program], list[Use]]:
     """Return the queries that a program defines or imports, and the free names of the former.
 
@@ -133,7 +143,10 @@ def _compile_definitions(
             continue
         names = parameters_of(statement.signature)
         inner, unbound, _ = _compile(
-            statement.body, [Parameter(name) for name in names], known - frozenset(names)
+            statement.body,
+            [Parameter(name) for name in names],
+            known - frozenset(names),
+            outer=types,
         )
         captured = {*inner.captured, *(use.name for use in unbound)}
         programs[statement.span] = replace(inner, captured=tuple(sorted(captured)))
@@ -207,5 +220,5 @@ def _unknown_name(source: Source, use: Use, known: Collection[str]) -> QueryErro
         source=source,
         span=use.span,
         label="no argument, variable or hole has this name",
-        help=did_you_mean(use.name, known),
+        help=import_hint(use.name) or did_you_mean(use.name, set(known) - {use.name}),
     )

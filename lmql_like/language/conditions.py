@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from lmql_like.errors import did_you_mean
-from lmql_like.language.code import Code, copied
+from lmql_like.language.code import SENTENCES, Code, copied
 from lmql_like.language.constraints import (
     All,
     Constraint,
@@ -21,7 +21,8 @@ from lmql_like.language.constraints import (
 )
 from lmql_like.language.custom import Applied
 from lmql_like.language.embedded import span_of
-from lmql_like.language.names import reads
+from lmql_like.language.known_types import MISSING, KnownTypes
+from lmql_like.language.names import is_built_in, reads
 from lmql_like.language.nodes import Annotation, DistributionClause, Hole
 from lmql_like.language.operators import (
     COMPARISONS,
@@ -39,18 +40,23 @@ from lmql_like.language.operators import (
     IsOneOf,
     Listing,
     Matches,
-    StopsAt,
     StopsBefore,
+    followed_tests,
 )
 from lmql_like.language.program import Distributed
-from lmql_like.language.refusals import Refusal, check_literals
+from lmql_like.language.refusals import Refusal, check_literals, not_followed
 from lmql_like.language.sentences import GRAMMAR_OPERATORS, IsSentence, read_sentence
+from lmql_like.language.typed import IsJson, IsOfType, Known, read_json_call
 from lmql_like.source import Source, Span
 
 __all__ = ["ConditionReader"]
 
 _TYPED: dict[str | None, type[Test]] = {"int": IsInteger, "float": IsDecimal, "bool": IsBoolean}
-_NEGATED = (ast.NotEq, ast.NotIn)
+_NEGATED = (ast.NotEq, ast.NotIn, ast.IsNot)
+_SAME = (ast.Is, ast.IsNot, ast.Eq, ast.NotEq)
+
+
+_OPERATOR_NAMES = {*OPERATORS, *UNITS, *LATER_OPERATORS, "JSON"}
 
 
 @dataclass(frozen=True)
@@ -68,14 +74,20 @@ class ConditionReader:
         source: the program.
         holes: its holes, each with its occurrences.
         known: every other name that has a meaning in it.
+        types: what is known of its types before it runs.
     """
 
     def __init__(
-        self, source: Source, holes: Mapping[str, Sequence[Hole]], known: Collection[str]
+        self,
+        source: Source,
+        holes: Mapping[str, Sequence[Hole]],
+        known: Collection[str],
+        types: KnownTypes | None = None,
     ) -> None:
         self.source = source
         self.holes = holes
         self.known = known
+        self.types = types
         self.refuse = Refusal(source, holes, known)
 
     def read(self, condition: ast.expr) -> list[Constraint]:
@@ -103,6 +115,20 @@ class ConditionReader:
         constraint = test(hole, operand, frozenset(), annotation.span)
         check_literals(self.source, constraint)
         return [constraint]
+
+    def read_type(self, hole: str, tree: ast.expr, span: Span) -> IsOfType:
+        """Return the test that a hole's text is of a type.
+
+        Raises:
+            GrammarError: S4 where the type is known by now, and no text is of it.
+        """
+        operand = Code.of(self.source, tree)
+        value = MISSING if self.types is None else self.types.value(tree)
+        if value is not MISSING:
+            operand = Known(operand, value)
+        test = IsOfType(hole, operand, frozenset(), span)
+        check_literals(self.source, test)
+        return test
 
     def read_distribution(self, clause: DistributionClause) -> Distributed:
         """Return the values that a `distribution` clause gives to its hole.
@@ -141,7 +167,7 @@ class ConditionReader:
         """
         alone = list(_alone(tree))
         for name in reads(tree):
-            is_operator = name.id in OPERATORS or name.id in UNITS or name.id in LATER_OPERATORS
+            is_operator = name.id in _OPERATOR_NAMES
             if name.id in self.known or hasattr(builtins, name.id):
                 continue
             if is_operator and len(reads(tree)) > 1:
@@ -189,6 +215,11 @@ class ConditionReader:
         self, tree: ast.expr, left: ast.expr, op: ast.cmpop, right: ast.expr, span: Span
     ) -> Constraint:
         """Return what one comparison demands, read from each hole that it may test."""
+        if (hole := self._type_of(left)) and isinstance(
+            op, ast.Is | ast.IsNot | ast.Eq | ast.NotEq
+        ):
+            kind = self._kind(hole, right, span)
+            return Negation(kind, span) if isinstance(op, ast.IsNot | ast.NotEq) else kind
         if type(op) not in COMPARISONS:
             self.refuse.anything(tree, "'is' compares objects; compare texts with '=='")
         readings = [
@@ -205,6 +236,23 @@ class ConditionReader:
         if len(readings) > 1:
             found = Relation(tuple(readings), span)
         return Negation(found, span) if isinstance(op, _NEGATED) else found
+
+    def _type_of(self, tree: ast.expr) -> str | None:
+        """Read `type(X)`; None if it is anything else."""
+        argument = _argument_of(tree, "type")
+        return None if argument is None or "type" in self.known else self._hole(argument)
+
+    def _kind(self, hole: str, tree: ast.expr, span: Span) -> Test:
+        """Return the test that a hole's text is of a type."""
+        name = tree.id if isinstance(tree, ast.Name) and tree.id not in self.known else None
+        if name in _TYPED:
+            nothing = ast.copy_location(ast.Constant(None), tree)
+            return _TYPED[name](hole, Code.of(self.source, nothing), frozenset(), span)
+        for read in reads(tree):
+            if read.id not in self.known and read.id not in self.holes and not is_built_in(read):
+                self.refuse.type(read)
+        test = self.read_type(hole, tree, span)
+        return replace(test, reads=self._holes_in(tree))
 
     def _reading(self, left: ast.expr, op: ast.cmpop, right: ast.expr, span: Span) -> Test | None:
         """Read a comparison as a test of its left side."""
@@ -244,12 +292,10 @@ class ConditionReader:
             return None
         if hole := self._hole(counted):
             return _Count(hole, "characters")
-        for unit in (*UNITS, *LATER_OPERATORS):
+        for unit, counts in UNITS.items():
             measured = _argument_of(counted, unit)
             if measured is not None and (hole := self._hole(measured)):
-                if unit in LATER_OPERATORS:
-                    self.refuse.later(unit, counted)
-                return _Count(hole, UNITS[unit])
+                return _Count(hole, counts)
         return None
 
     # Calls
@@ -263,12 +309,23 @@ class ConditionReader:
         if not isinstance(function, ast.Name):
             return self.refuse.anything(tree)
         name = function.id
-        if name in LATER_OPERATORS and name not in self.known:
-            self.refuse.later(name, function)
-        if name.upper() in GRAMMAR_OPERATORS and name not in self.known:
-            return self._sentence(tree, span)
-        if name not in OPERATORS or name in self.known:
+        if name in self.known:
             return self._function(tree, function, span)
+        if name in LATER_OPERATORS:
+            self.refuse.later(name, function)
+        if name.upper() in GRAMMAR_OPERATORS:
+            return self._sentence(tree, span)
+        if name == "JSON":
+            return self._json(tree, span)
+        if name not in OPERATORS:
+            return self._function(tree, function, span)
+        return self._operator(tree, function, span, at_top=at_top)
+
+    def _operator(
+        self, tree: ast.Call, function: ast.Name, span: Span, *, at_top: bool
+    ) -> Constraint:
+        """Read a call of an operator of the table."""
+        name = function.id
         operator = OPERATORS[name]
         expected = "a hole" + (f" and {operator.operand}" if operator.operand else "")
         if tree.keywords or len(tree.args) != (2 if operator.operand else 1):
@@ -305,13 +362,32 @@ class ConditionReader:
             return self.refuse.anything(tree)
         return replace(found, operand=read.operand, reads=read.reads)
 
+    def _json(self, tree: ast.Call, span: Span) -> Constraint:
+        """Read `JSON(X, schema)`."""
+        subject = self._hole(tree.args[0]) if tree.args else None
+        if subject is None:
+            self.refuse.operator("JSON", "a hole and a schema", tree)
+        found = read_json_call(tree, subject, span, self.source)
+        if isinstance(found, str):
+            self.refuse.operator("JSON", "a hole and a schema", tree, found)
+        if len(tree.args) == 1:
+            return found
+        read = self._test(IsEqual, subject, tree.args[1], span)
+        if read is None:
+            return self.refuse.anything(tree)
+        operand = read.operand
+        value = MISSING if self.types is None else self.types.value(tree.args[1])
+        if value is not MISSING and not operand.is_literal:
+            operand = Known(operand, value)
+        return replace(found, operand=operand, reads=read.reads)
+
     def check_grammars(self, constraints: Iterable[Constraint], hole: str) -> None:
         """Raise where a hole has a second grammar, or one that is negated.
 
         Raises:
             QueryError: Q213.
         """
-        found: list[IsSentence] = []
+        found: list[IsSentence | IsJson] = []
         for constraint in constraints:
             for grammar, is_negated in _grammars(constraint, is_negated=False):
                 if grammar.subject != hole:
@@ -351,11 +427,8 @@ class ConditionReader:
         Raises:
             QueryError: Q212 for counts of tokens and stop phrases.
         """
-        for test in constraint.tests():
-            is_stop = isinstance(test, StopsAt | StopsBefore)
-            counts_tokens = isinstance(test, CountIs) and test.unit == "tokens"
-            if test.subject == hole and (is_stop or counts_tokens):
-                self.refuse.whole(test.span, hole)
+        for test in followed_tests(constraint, hole):
+            raise not_followed(self.source, test.span, hole)
 
     def _check_tokens(self, constraint: Constraint) -> None:
         """Raise where tokens are counted, or stops found, once the hole is filled."""
@@ -381,14 +454,19 @@ class _CountFilled(ast.NodeTransformer):
             if filled is not None and unit not in self.reader.known:
                 function = ast.Attribute(filled, method, ast.Load())
                 return _like(ast.Call(_like(function, node), [], []), node)
+        filled = _argument_of(node, "SENTENCES")
+        if filled is not None and "SENTENCES" not in self.reader.known:
+            return _like(ast.Call(_like(ast.Name(SENTENCES, ast.Load()), node), [filled], []), node)
         if _argument_of(node, "TOKENS") is not None and "TOKENS" not in self.reader.known:
             self.reader.refuse.tokens(node)
         return self.generic_visit(node)
 
 
-def _grammars(constraint: Constraint, *, is_negated: bool) -> Iterator[tuple[IsSentence, bool]]:
+def _grammars(
+    constraint: Constraint, *, is_negated: bool
+) -> Iterator[tuple[IsSentence | IsJson, bool]]:
     """Yield the grammars in a condition, and whether an odd number of `not` is around each."""
-    if isinstance(constraint, IsSentence):
+    if isinstance(constraint, IsSentence | IsJson):
         yield constraint, is_negated
     for part in constraint.parts:
         yield from _grammars(part, is_negated=is_negated != isinstance(constraint, Negation))

@@ -14,8 +14,8 @@ before is decided at once.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from lmql_like.grammars.compiler import compile_formula
@@ -54,11 +54,13 @@ class Binding:
         hole: the hole that begins.
         evaluate: gives the value of an operand.
         text_of: gives the text of a hole that was filled before.
+        names: those that the program has.
     """
 
     hole: str
     evaluate: Callable[[Code], Any]
     text_of: Callable[[str], str]
+    names: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Constraint(ABC):
@@ -200,13 +202,17 @@ class Test(Constraint):
 
     def bind(self, binding: Binding) -> Formula:
         """Return a formula if the subject begins, TRUE or FALSE if it was filled before."""
-        demanded = self.formula(binding.evaluate(self.operand))
+        demanded = self.demanded(binding)
         if self.subject == binding.hole:
             return demanded
         text = binding.text_of(self.subject)
         if not is_unicode(text):
             raise OperandError(f"the text of '{self.subject}' is not valid Unicode", self.span)
         return TRUE if compile_formula(demanded).matches(text) else FALSE
+
+    def demanded(self, binding: Binding) -> Formula:
+        """Return what the test demands of its subject when a hole begins."""
+        return self.formula(binding.evaluate(self.operand))
 
     @abstractmethod
     def formula(self, value: Any) -> Formula:

@@ -9,10 +9,20 @@ from lmql_like.errors import QueryError, did_you_mean
 from lmql_like.language.code import Code, invocation
 from lmql_like.language.conditions import ConditionReader
 from lmql_like.language.constraints import Constraint, Test
-from lmql_like.language.nodes import DistributionClause, For, Hole, Prompt, Query, Text, While
+from lmql_like.language.nodes import (
+    Annotation,
+    DistributionClause,
+    For,
+    Hole,
+    Prompt,
+    Query,
+    Text,
+    While,
+)
 from lmql_like.language.operators import IsBoolean, IsDecimal, IsInteger
 from lmql_like.language.program import Distributed, HoleCall
 from lmql_like.language.scopes import prompts_of, statements_in
+from lmql_like.language.typed import Typed
 from lmql_like.source import Source, Span
 
 __all__ = ["resolve_hole_calls"]
@@ -143,24 +153,43 @@ def _hole_call(
 ) -> HoleCall:
     constraints = [c for c in conjuncts if not c.holes or hole.name in c.holes]
     reader.check_grammars(constraints, hole.name)
-    if hole.annotation is not None and hole.annotation.call is not None:
-        code = invocation(reader.source, hole.annotation.call)
-        for constraint in constraints:
-            reader.check_whole(constraint, hole.name)
-        return HoleCall(hole.name, "str", tuple(constraints), follow, hole.span, call=code)
-    kind = next(
-        (_VALUE_TYPES[type(c)] for c in constraints if type(c) in _VALUE_TYPES),
-        "str",
-    )
-    if hole.annotation is not None:
-        kind = hole.annotation.type or kind
-        constraints = [*reader.read_annotation(hole.name, hole.annotation), *constraints]
-    return HoleCall(hole.name, kind, tuple(constraints), follow, hole.span)
+    annotation = hole.annotation
+    call = HoleCall(hole.name, "str", tuple(constraints), follow, hole.span)
+    if annotation is not None and (annotation.call or annotation.kind) is not None:
+        return _annotated(call, annotation, reader)
+    typed = next((c for c in constraints if isinstance(c, Typed)), None)
+    kind = next((_VALUE_TYPES[type(c)] for c in constraints if type(c) in _VALUE_TYPES), "")
+    if annotation is not None:
+        kind = annotation.type or kind
+        constraints = [*reader.read_annotation(hole.name, annotation), *constraints]
+    if kind or typed is None:
+        return replace(call, type=kind or "str", constraints=tuple(constraints))
+    return replace(call, type=typed.operand.text, constraints=tuple(constraints), typed=typed)
+
+
+def _annotated(call: HoleCall, annotation: Annotation, reader: ConditionReader) -> HoleCall:
+    """Return a hole with a type that is none of the four, or with a query, or with either.
+
+    A name may be a type or a query; where that is not known yet, the hole has both.
+    """
+    types, kind, query = reader.types, annotation.kind, annotation.call
+    typed = nested = None
+    if kind is not None and not (types and types.is_query(kind)):
+        typed = reader.read_type(call.name, kind, annotation.span)
+    if query is not None and not (kind is not None and types and types.is_type(kind)):
+        nested = invocation(reader.source, query)
+    if nested is None and typed is not None:
+        constraints = (typed, *call.constraints)
+        return replace(call, type=typed.operand.text, constraints=constraints, typed=typed)
+    if typed is None:
+        for constraint in call.constraints:
+            reader.check_whole(constraint, call.name)
+    return replace(call, call=nested, typed=typed)
 
 
 def _asked(call: HoleCall, asked: Distributed | None, reader: ConditionReader) -> HoleCall:
     """Return a hole with the values of a `distribution` clause about it."""
-    if asked is not None and call.call is not None:
+    if asked is not None and call.call is not None and call.typed is None:
         reader.refuse.distribution(asked.span, f"a query fills the hole '{call.name}'")
     return replace(call, distribution=asked)
 

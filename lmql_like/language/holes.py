@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import builtins
 import keyword as python
 from collections.abc import Iterator
 
@@ -36,7 +35,7 @@ def read_hole(source: Source, whole: Span, inner: Span, code: str) -> Hole:
         code: what stands there, of the same length.
 
     Raises:
-        QueryError: Q012 where it is no hole; Q055 where its type is not supported yet.
+        QueryError: Q012 where it is no hole; Q055 where its annotation is no type.
     """
     text = source.text[: inner.start] + code + source.text[inner.end :]
     try:
@@ -82,24 +81,24 @@ def _read_annotation(source: Source, value: ast.expr, span: Span) -> Annotation:
         return Annotation(None, value.value, span)
     if isinstance(value, ast.Name) and value.id in HOLE_TYPES:
         return Annotation(value.id, None, span)
-    if isinstance(value, ast.Call) or (
-        isinstance(value, ast.Name | ast.Attribute) and not _names_type(value)
-    ):
+    if isinstance(value, ast.Call):
         return Annotation(None, None, span, value)
+    if isinstance(value, ast.Name | ast.Attribute):
+        return Annotation(None, None, span, value, value)
+    if isinstance(value, ast.Subscript | ast.BinOp) or _is_none(value):
+        return Annotation(None, None, span, kind=value)
     raise QueryError(
         "Q055",
-        f"holes of the type '{' '.join(source.slice(span).split())}' are not supported yet",
+        f"'{' '.join(source.slice(span).split())}' is no type of a hole",
         source=source,
         span=span,
-        label=f"expected {', '.join(HOLE_TYPES)} or a pattern",
-        help='describe the text by a pattern, as in [X: r"[0-9]{4}"]',
+        label="expected a type, a pattern or a query",
+        help='write a type as in [X: list[int]], or a pattern as in [X: r"[0-9]{4}"]',
     )
 
 
-def _names_type(value: ast.expr) -> bool:
-    """Tell whether a name reads like a type: a built-in one, or one in CapWords."""
-    name = value.attr if isinstance(value, ast.Attribute) else getattr(value, "id", "")
-    return isinstance(getattr(builtins, name, None), type) or name[:1].isupper()
+def _is_none(value: ast.expr) -> bool:
+    return isinstance(value, ast.Constant) and value.value is None
 
 
 def _no_hole(source: Source, whole: Span) -> QueryError:

@@ -60,6 +60,8 @@ def parameters_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]
 
 def is_built_in(name: ast.Name) -> bool:
     """Tell whether a name has a value that neither the program nor its caller gives it."""
+    if name.id.startswith("."):  # one of the interpreter's own
+        return True
     return hasattr(builtins, name.id) or getattr(name, "is_query_function", False)
 
 

@@ -69,15 +69,20 @@ class Interpolation:
 
 @dataclass(frozen=True)
 class Annotation:
-    """What stands behind a hole's colon: a type's name, a pattern, or a nested query.
+    """What stands behind a hole's colon: a type, a pattern, or a nested query.
 
-    `call` is the query by itself, or a call of it.
+    Attributes:
+        type: str, int, float or bool, where it is one of these names.
+        pattern: a pattern.
+        call: a query by itself, or a call of it.
+        kind: any other type; a name may turn out to be either.
     """
 
     type: str | None
     pattern: str | None
     span: Span
     call: ast.expr | None = None
+    kind: ast.expr | None = None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
@@ -13,8 +13,9 @@ from lmql_like.errors import GrammarError
 from lmql_like.grammars import formulas
 from lmql_like.grammars.formulas import FALSE, Formula
 from lmql_like.grammars.limits import DEFAULT_LIMITS
-from lmql_like.language.constraints import Binding, OperandError, Test
+from lmql_like.language.constraints import Binding, Constraint, OperandError, Test
 from lmql_like.language.sentences import IsQuotation
+from lmql_like.language.typed import IsDate
 
 __all__ = [
     "COMPARISONS",
@@ -39,6 +40,7 @@ __all__ = [
     "StartsWith",
     "StopsAt",
     "StopsBefore",
+    "followed_tests",
 ]
 
 _LONGEST_TEXT_OF_SUBSTRINGS = 100
@@ -239,17 +241,18 @@ _COUNTS: dict[str, Callable[[int, int | None], Formula]] = {
     "characters": formulas.char_count,
     "bytes": formulas.byte_count,
     "words": formulas.word_count,
+    "sentences": formulas.sentence_count,
     "tokens": formulas.token_count,
 }
 
 # States of the nfa for each that is counted, UTF-8's and white space's included.
-_STATES = {"characters": 8, "bytes": 1, "words": 27, "tokens": 0}
+_STATES = {"characters": 8, "bytes": 1, "words": 27, "sentences": 240, "tokens": 0}
 _MOST_INTERVALS = 1000
 
 
 @dataclass(frozen=True)
 class CountIs(Test):
-    """`len(X) < n` and its kin; `unit` is characters, bytes, words or tokens.
+    """`len(X) < n` and its kin; `unit` is characters, bytes, words, sentences or tokens.
 
     `comparison` is one of `< <= > >= ==` or `in`.
     """
@@ -339,6 +342,15 @@ class CountIs(Test):
         return super().bind(binding)
 
 
+def followed_tests(constraint: Constraint, hole: str) -> Iterator[Test]:
+    """Yield the tests of a hole that can only be followed while a model writes it."""
+    for test in constraint.tests():
+        is_stop = isinstance(test, StopsAt | StopsBefore)
+        counts_tokens = isinstance(test, CountIs) and test.unit == "tokens"
+        if test.subject == hole and (is_stop or counts_tokens):
+            yield test
+
+
 @dataclass(frozen=True)
 class Operator:
     """An operator: the class of its test, and its operand in words ("" for none)."""
@@ -359,6 +371,7 @@ OPERATORS: dict[str, Operator] = {
     "INT": Operator(IsInteger, ""),
     "FLOAT": Operator(IsDecimal, ""),
     "BOOL": Operator(IsBoolean, ""),
+    "DATE": Operator(IsDate, ""),
     "STOPS_AT": Operator(StopsAt, _STOPS),
     "STOPS_BEFORE": Operator(StopsBefore, _STOPS),
 }
@@ -367,18 +380,17 @@ OPERATORS |= {
     for name in ("STARTS_WITH", "ENDS_WITH", "REGEX", "STOPS_AT", "STOPS_BEFORE", "SUBSTRING_OF")
 }
 
-LATER_OPERATORS = (
-    "DATE",
-    "ESCAPED",
-    "ERASE",
-    "JSON",
-    "SENTENCES",
-)
+LATER_OPERATORS = ("ESCAPED", "ERASE")
 
 METHODS: dict[str, type[Test]] = {"startswith": StartsWith, "endswith": EndsWith}
 
 # What `len` counts, and how Python counts it in the text of a filled hole.
-UNITS: dict[str, str] = {"BYTES": "bytes", "WORDS": "words", "TOKENS": "tokens"}
+UNITS: dict[str, str] = {
+    "BYTES": "bytes",
+    "WORDS": "words",
+    "SENTENCES": "sentences",
+    "TOKENS": "tokens",
+}
 
 COMPARISONS: dict[type[ast.cmpop], str] = {
     ast.Lt: "<",

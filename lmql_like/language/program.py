@@ -19,6 +19,7 @@ from lmql_like.language.constraints import Constraint
 from lmql_like.language.decoders import DecoderClause
 from lmql_like.language.operators import Listing
 from lmql_like.language.parameters import Parameter
+from lmql_like.language.typed import Typed
 from lmql_like.source import Source, Span
 
 __all__ = [
@@ -91,12 +92,14 @@ class HoleCall:
 
     Attributes:
         name: the hole.
-        type: of its value: str, int, float or bool.
+        type: of its value: str, int, float, bool, or how another type is written.
         constraints: every conjunct that names it here or names no hole.
         follow: the literal text right behind it in the same prompt string.
         span: its brackets.
         distribution: the values of a `distribution` clause about it, if there is one.
-        call: gives the `Invocation` of the query that fills it; None where the model does.
+        call: gives the `Invocation` of the query that fills it, or, where `typed` is there
+            too, perhaps its type; None where the model fills it.
+        typed: gives its value where that is of another type than those four.
         decorators: the functions that see it, the outermost first.
     """
 
@@ -107,6 +110,7 @@ class HoleCall:
     span: Span
     distribution: Distributed | None = None
     call: Code | None = None
+    typed: Typed | None = None
     decorators: tuple[Code, ...] = ()
 
 

@@ -11,12 +11,13 @@ from lmql_like.errors import GrammarError, QueryError, did_you_mean
 from lmql_like.language.code import Code
 from lmql_like.language.constraints import Constraint, OperandError
 from lmql_like.language.embedded import span_of
+from lmql_like.language.known_types import import_hint
 from lmql_like.language.names import reads
 from lmql_like.language.nodes import Hole
 from lmql_like.language.operators import OPERATORS
 from lmql_like.source import Source, Span
 
-__all__ = ["Refusal", "check_literals"]
+__all__ = ["Refusal", "check_literals", "not_followed"]
 
 
 class Refusal:
@@ -51,6 +52,17 @@ class Refusal:
             help=hint,
         )
 
+    def type(self, name: ast.Name) -> NoReturn:
+        """Raise for a name in a type that has no value."""
+        raise QueryError(
+            "Q102",
+            f"the name '{name.id}' has no value",
+            source=self.source,
+            span=span_of(self.source, name),
+            label="no type of this name is in scope",
+            help=import_hint(name.id) or did_you_mean(name.id, self.known),
+        )
+
     def tokens(self, place: ast.AST | Span) -> NoReturn:
         """Raise for tokens that would have to be counted once their hole is filled."""
         raise QueryError(
@@ -60,17 +72,6 @@ class Refusal:
             span=place if isinstance(place, Span) else span_of(self.source, place),
             label="they are unknown once the hole is filled",
             help="join it to the rest of the where-clause with 'and', or count characters with len",
-        )
-
-    def whole(self, place: Span, hole: str) -> NoReturn:
-        """Raise for a condition on a text that is there before it can be followed."""
-        raise QueryError(
-            "Q212",
-            f"this condition follows '{hole}' while a model writes it",
-            source=self.source,
-            span=place,
-            label=f"the text of '{hole}' comes as a whole",
-            help="put it on a hole of the query that gives the text",
         )
 
     def anything(self, tree: ast.expr, hint: str = "") -> NoReturn:
@@ -128,7 +129,7 @@ class Refusal:
             f"the operator '{name}' is not supported yet",
             source=self.source,
             span=span_of(self.source, place),
-            help="describe the text with REGEX, if a pattern can",
+            help="let a function in front of the hole's name return lmql_like.Rewritten",
         )
 
     def distribution(self, place: ast.AST | Span, problem: str, hint: str = "") -> NoReturn:
@@ -151,6 +152,18 @@ class Refusal:
             label="whether to cut the phrase off would be open",
             help="join it to the rest of the where-clause with 'and', or use STOPS_AT",
         )
+
+
+def not_followed(source: Source, place: Span, hole: str) -> QueryError:
+    """Return the error of a condition on a text that is there before it can be followed."""
+    return QueryError(
+        "Q212",
+        f"this condition follows '{hole}' while a model writes it",
+        source=source,
+        span=place,
+        label=f"the text of '{hole}' comes as a whole",
+        help="put it on a hole of the query that gives the text",
+    )
 
 
 def check_literals(

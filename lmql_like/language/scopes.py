@@ -16,6 +16,7 @@ from lmql_like.errors import QueryError
 from lmql_like.language.embedded import span_of
 from lmql_like.language.names import collect_names, is_built_in
 from lmql_like.language.nodes import (
+    Annotation,
     For,
     Hole,
     If,
@@ -66,6 +67,7 @@ class Scopes:
         assigned: the names that other statements than prompt strings bind.
         free: the first read of each free name outside `where`.
         outer: the names given from outside that it reads, outside `where`.
+        types: the free names of them that stand in the type of a hole.
     """
 
     holes: Mapping[str, Sequence[Hole]]
@@ -73,6 +75,7 @@ class Scopes:
     assigned: frozenset[str]
     free: tuple[Use, ...]
     outer: frozenset[str]
+    types: tuple[Use, ...] = ()
 
     @property
     def known(self) -> frozenset[str]:
@@ -137,6 +140,7 @@ class _ScopeResolver:
         self.free: dict[str, Use] = {}
         self.outer: set[str] = set()
         self.later: list[ast.Name] = []
+        self.types: list[Use] = []
 
     def resolve(self, statements: Sequence[Statement]) -> Scopes:
         """Return the names of the whole program."""
@@ -146,7 +150,9 @@ class _ScopeResolver:
                 self._read(node)
         assigned = frozenset(_bound_inside(statements, with_holes=False))
         free = tuple(sorted(self.free.values(), key=lambda use: use.span.start))
-        return Scopes(self.holes, frozenset(self.bound), assigned, free, frozenset(self.outer))
+        types = tuple(use for use in self.types if use in free)
+        bound = frozenset(self.bound)
+        return Scopes(self.holes, bound, assigned, free, frozenset(self.outer), types)
 
     def _block(self, statements: Sequence[Statement]) -> None:
         for statement in statements:
@@ -211,12 +217,18 @@ class _ScopeResolver:
             for decorator in part.decorators:
                 self._python(decorator)
             if part.annotation is not None:
-                self._python(part.annotation.call)
+                self._annotation(part.annotation)
             self.bound.add(part.name)
         elif isinstance(part, Interpolation):
             self._python(part.expression)
             for inner in part.format:
                 self._part(inner)
+
+    def _annotation(self, annotation: Annotation) -> None:
+        before = set(self.free)
+        self._python(annotation.call or annotation.kind)
+        if annotation.kind is not None and _is_surely_type(annotation.kind):
+            self.types += [use for name, use in self.free.items() if name not in before]
 
     def _python(self, tree: ast.AST | None) -> None:
         if tree is None:
@@ -251,6 +263,13 @@ class _ScopeResolver:
             label="it has no value yet",
             help=f"it is first filled on line {line}; move this behind it",
         )
+
+
+def _is_surely_type(tree: ast.expr) -> bool:
+    """Tell whether an annotation reads like a type: no plain name, or one in CapWords."""
+    while isinstance(tree, ast.Attribute):
+        tree = tree.value
+    return not isinstance(tree, ast.Name) or tree.id[:1].isupper()
 
 
 def names_bound_by(statements: Iterable[Statement]) -> frozenset[str]:

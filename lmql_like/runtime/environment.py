@@ -7,12 +7,15 @@ are put among the built-in ones once, and reach the stretch that runs through he
 from __future__ import annotations
 
 import builtins
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from types import ModuleType
 from typing import Any
 
 from lmql_like.errors import RunError
+from lmql_like.language.code import QUERY_MODULE
 from lmql_like.language.custom import constraint
 from lmql_like.language.decoders import DecoderClause
 from lmql_like.language.program import Program
@@ -23,6 +26,9 @@ from lmql_like.runtime.roles import ChatTemplate, Message
 from lmql_like.runtime.steps import Edit, Host, Options
 
 __all__ = ["Environment", "read_options"]
+
+# Classes of a program are in the module of this name; `dataclasses` looks modules up by name.
+sys.modules.setdefault(QUERY_MODULE, ModuleType(QUERY_MODULE))
 
 
 class Environment:

@@ -10,6 +10,7 @@ from lmql_like.grammars.formulas import Formula
 from lmql_like.language.code import Code
 from lmql_like.language.constraints import Binding, Constraint, OperandError
 from lmql_like.language.program import HoleCall
+from lmql_like.language.typed import Reading
 from lmql_like.runtime.hooks import Hook, hook_of
 from lmql_like.runtime.machine import Machine
 from lmql_like.runtime.steps import Options
@@ -28,6 +29,18 @@ class HoleBinder(Machine):
 
     texts: Mapping[str, str]
     pending: tuple[Constraint, ...]
+
+    def reading(self, hole: HoleCall) -> Reading | None:
+        """Return how the text of a hole becomes its value, where it has a type of its own."""
+        if hole.typed is None:
+            return None
+        value = self.operand(hole.typed.operand)
+        try:
+            return hole.typed.reading(value, self.names)
+        except OperandError as error:
+            raise self._wrong_operand(error) from None
+        except GrammarError as error:
+            raise error.located(self.program.source, hole.typed.operand.span) from None
 
     def bind(self, hole: HoleCall) -> list[tuple[Formula, Span]]:
         """Bind the constraints of the hole that begins, each with its place; keep the others."""
@@ -94,7 +107,7 @@ class HoleBinder(Machine):
 
     def _bind(self, constraint: Constraint, hole: HoleCall) -> Formula:
         source = self.program.source
-        binding = Binding(hole.name, self.operand, self._text_of)
+        binding = Binding(hole.name, self.operand, self._text_of, self.names)
         try:
             return constraint.bind(binding)
         except OperandError as error:

@@ -19,7 +19,7 @@ from typing import Any
 
 from lmql_like.errors import RunError
 from lmql_like.language.parameters import bind_arguments
-from lmql_like.language.program import Ask, HoleCall, Program
+from lmql_like.language.program import Ask, Program
 from lmql_like.runtime.awaiter import Awaiter
 from lmql_like.runtime.distributions import Distribution
 from lmql_like.runtime.environment import Environment
@@ -28,7 +28,6 @@ from lmql_like.runtime.nesting import DefinedQuery
 from lmql_like.runtime.program_state import Copier, ProgramState, objects_in
 from lmql_like.runtime.steps import DeadEnd, Done, Fill, Hole, Step
 from lmql_like.runtime.stretch import Stretch
-from lmql_like.source import Source
 
 __all__ = ["DeadEnd", "Done", "Fill", "Hole", "Interpreter", "Step"]
 
@@ -108,12 +107,10 @@ class Interpreter:
         step = instructions[state.counter] if state.counter < len(instructions) else None
         if not isinstance(step, Ask):
             raise RunError("R106", "the program is done and waits for no hole")
-        hole = step.hole
-        value = self._value(hole, raw, program.source)
         copied = state.copied(Copier(state.shared))
-        noted = _noted(state.distributions, hole.name, distribution)
+        noted = _noted(state.distributions, step.hole.name, distribution)
         with remembering(self.environment.memory):
-            return self._stretch(replace(copied, distributions=noted)).fill(step, value, raw)
+            return self._stretch(replace(copied, distributions=noted)).fill(step, raw)
 
     def observe(self, step: Fill, text: str) -> Fill:
         """Let the hole's decorators see its text so far.
@@ -158,22 +155,6 @@ class Interpreter:
             if isinstance(value, DefinedQuery) and value.owner is prologue:
                 names[name] = replace(value, home=names)
         return names
-
-    @staticmethod
-    def _value(hole: HoleCall, raw: str, source: Source) -> Any:
-        """Return a hole's text as a value of the hole's type."""
-        try:
-            if hole.type == "bool":
-                return {"true": True, "false": False}[raw.strip().lower()]
-            return {"str": str, "int": int, "float": float}[hole.type](raw)
-        except (ValueError, KeyError):
-            raise RunError(
-                "R103",
-                f"the text {raw!r} of hole '{hole.name}' is no {hole.type}",
-                source=source,
-                span=hole.span,
-                help="was the hole cut off by a token limit?",
-            ) from None
 
 
 def _noted(

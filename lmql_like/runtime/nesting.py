@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lmql_like.errors import RunError
+from lmql_like.language.known_types import is_type_like
 from lmql_like.language.parameters import bind_arguments
 from lmql_like.language.program import Program
 
@@ -153,15 +154,17 @@ class FileQuery(Nestable):
         return f"<query file {self._program.source.name}>"
 
 
-def make_invocation(query: Any, /, *args: Any, **kwargs: Any) -> Invocation:
-    """Return a query with its arguments.
+def make_invocation(query: Any, /, *args: Any, **kwargs: Any) -> Invocation | None:
+    """Return a query with its arguments; None for a type, which stands by itself.
 
     Raises:
-        RunError: R108, it is no query.
+        RunError: R108, it is neither.
         TypeError: the arguments do not fit.
     """
     if isinstance(query, Nestable):
         return query.invocation(*args, **kwargs)
+    if not args and not kwargs and is_type_like(query):
+        return None
     name = getattr(query, "__name__", "")
     kind = f"a {type(query).__name__}" + (f" such as '{name}'" if name else "")
     raise RunError(

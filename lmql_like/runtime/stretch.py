@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from lmql_like.errors import LmqlLikeError, RunError
-from lmql_like.grammars.formulas import TRUE, all_of
+from lmql_like.errors import LmqlLikeError, QueryError, RunError
+from lmql_like.grammars.formulas import TRUE, all_of, split_sentences
 from lmql_like.language import program as ir
-from lmql_like.language.code import AWAITED, NESTED, Code
+from lmql_like.language.code import AWAITED, NESTED, QUERY_MODULE, SENTENCES, Code
+from lmql_like.language.operators import followed_tests
 from lmql_like.language.program import HoleCall, Instruction, Program, RoleTag
+from lmql_like.language.refusals import not_followed
 from lmql_like.runtime.author_conditions import holds, split_followed
 from lmql_like.runtime.awaiter import Awaiter
 from lmql_like.runtime.environment import Environment
@@ -25,6 +27,7 @@ from lmql_like.runtime.machine import ReturnSignal
 from lmql_like.runtime.nesting import MAX_DEPTH, Invocation, make_invocation
 from lmql_like.runtime.places import place_of
 from lmql_like.runtime.program_state import Begun, Copier, Frame, ProgramState, objects_in
+from lmql_like.runtime.readings import read_hole
 from lmql_like.runtime.steps import Begin, DeadEnd, Done, Edit, End, Fill, Hole, Step, Write
 from lmql_like.source import is_unicode
 
@@ -34,7 +37,9 @@ _HOOKS = -1
 """The slot that keeps the decorators of the hole that waits."""
 _FOLLOWED = -2
 """The slot that keeps what the author's own conditions demand of the hole that waits."""
-_HIDDEN = ("__builtins__", "__name__", AWAITED, NESTED)
+_READING = -3
+"""The slot that keeps how the text of the hole that waits becomes its value."""
+_HIDDEN = ("__builtins__", "__name__", AWAITED, NESTED, SENTENCES)
 
 
 class Stretch(HoleBinder):
@@ -97,9 +102,19 @@ class Stretch(HoleBinder):
             if step is not None:
                 return step
 
-    def fill(self, asked: ir.Ask, value: Any, text: str) -> Step:
+    def fill(self, asked: ir.Ask, text: str) -> Step:
         """Give the hole that the state waits for its text, and run to the next one."""
         self.prompt += text
+        try:
+            reading = self.slots.pop(_READING, None)
+            value = read_hole(asked.hole, reading, text, self.program.source)
+        except ValueError:  # the type's own code refuses the text
+            return DeadEnd(self._state(), self._text, tuple(self.edits))
+        except LmqlLikeError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a type's own code may raise anything
+            self._handle(asked, error)
+            return self.go()
         self._name(asked.hole, value, text)
         return self._finish(asked, value, text) or self.go()
 
@@ -160,9 +175,10 @@ class Stretch(HoleBinder):
         names.clear()
         names.update(values)
         names["__builtins__"] = self.environment.builtins
-        names["__name__"] = "__query__"
+        names["__name__"] = QUERY_MODULE
         names[AWAITED] = self.awaited
         names[NESTED] = make_invocation
+        names[SENTENCES] = split_sentences
         return names
 
     def _state(self) -> ProgramState:
@@ -200,7 +216,8 @@ class Stretch(HoleBinder):
 
     def _ask(self, asked: ir.Ask) -> Step | None:
         """Wait for a hole, or begin the query that fills it."""
-        hole = asked.hole
+        hole = self._resolved(asked.hole)
+        asked = replace(asked, hole=hole)
         hooks = [self.hook(code) for code in hole.decorators]
         before = (hook.pre for hook in hooks if hook.pre is not None)
         try:
@@ -219,6 +236,9 @@ class Stretch(HoleBinder):
             return None
         if is_marked:
             self.edits.append(Begin())
+        reading = self.reading(hole)
+        if reading is not None:
+            self.slots[_READING] = reading
         bound, options = tuple(self.bind(hole)), self.options(hole)
         formula, followed = split_followed(part for part, _ in bound)
         if followed != TRUE:
@@ -343,6 +363,21 @@ class Stretch(HoleBinder):
         )
 
     # Nested queries
+
+    def _resolved(self, hole: HoleCall) -> HoleCall:
+        """Return a hole, now that it is known whether its annotation is a type or a query."""
+        if hole.call is None or hole.typed is None:
+            return hole
+        if self.operand(hole.call) is None:
+            return replace(hole, call=None, constraints=(hole.typed, *hole.constraints))
+        source = self.program.source
+        for constraint in hole.constraints:
+            for test in followed_tests(constraint, hole.name):
+                raise not_followed(source, test.span, hole.name)
+        if hole.distribution is not None:
+            problem = f"a query fills the hole '{hole.name}'"
+            raise QueryError("Q056", problem, source=source, span=hole.distribution.span)
+        return replace(hole, typed=None)
 
     def _begin(self, hole: HoleCall, *, is_marked: bool) -> None:
         """Begin the query that fills a hole."""

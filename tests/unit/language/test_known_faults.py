@@ -150,6 +150,20 @@ def test_13_conditions_that_change_the_end_may_be_combined():
         assert isinstance(result.variables["N"], int)
 
 
+def test_14_a_dataclass_may_have_lists_and_be_recursive():
+    text = """
+from dataclasses import dataclass
+@dataclass
+class Tree:
+    names: list[str]
+    kids: "list[Tree]"
+"[X: Tree]" where len(X) < 120 and X.startswith('{"names": ["a", "b"], "kids": [{"names"')
+return X.names + [type(X.kids[0]) is Tree, all(isinstance(n, str) for n in X.kids[0].names)]
+"""
+    for result in run(text, "sample(n=2)"):
+        assert result.value == ["a", "b", True, True]
+
+
 def test_16_beams_run_on_every_model():
     assert run('"[X]" where X in ["a", "b"]', "beam(n=2)")[1].status == "complete"
 
