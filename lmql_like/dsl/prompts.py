@@ -430,7 +430,8 @@ class _LineWriter:
                     ast.keyword(key, self._value(value)) for key, value in piece.arguments.items()
                 ]
                 call = ast.Call(call, [], operands)
-            return Annotation(None, None, writer.put_code(call), call)
+            kind = call if isinstance(call, ast.Name) else None  # the parser cannot tell
+            return Annotation(None, None, writer.put_code(call), call, kind)
         if piece.type is None:
             return None
         writer.put(": ")
