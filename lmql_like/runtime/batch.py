@@ -13,12 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lmql_like.errors import ModelError
 from lmql_like.kernels.selection import row_logsumexp
 from lmql_like.runtime.hypotheses import Hypothesis
-from lmql_like.runtime.model import LanguageModel, ModelState
+from lmql_like.runtime.model import LanguageModel, LogitBlock, ModelState
 
 __all__ = ["Batch", "Feed"]
 
@@ -66,7 +65,7 @@ class Batch:
         """Forward passes of the model so far."""
         return self._earlier_passes + (self._state.forward_passes if self._state else 0)
 
-    def feed(self, wanted: Sequence[bool]) -> list[NDArray[np.float32] | None]:
+    def feed(self, wanted: Sequence[bool]) -> list[LogitBlock | None]:
         """Run the model once for the rows that are wanted.
 
         Reads the log-probabilities of forced tokens on the way. A row may need several
@@ -83,7 +82,7 @@ class Batch:
             for hypothesis, want in zip(self.hypotheses, wanted, strict=True)
         ]
         blocks = self._run(feeds)
-        last: list[NDArray[np.float32] | None] = [None] * len(feeds)
+        last: list[LogitBlock | None] = [None] * len(feeds)
         for row, plan in enumerate(feeds):
             if plan is not None:
                 hypothesis = self.hypotheses[row]
@@ -120,7 +119,7 @@ class Batch:
     def _open(self, arriving: Sequence[Hypothesis]) -> None:
         """Start a state with one row, which has read what all the hypotheses begin with."""
         self._earlier_passes = self.passes
-        self._state = self._model.new_state(1)
+        self._state = getattr(self._model, "new_search_state", self._model.new_state)(1)
         shared = arriving[0].ids
         for hypothesis in arriving[1:]:
             shared = shared[: _common_length(shared, hypothesis.ids)]
@@ -138,7 +137,7 @@ class Batch:
         row = max(range(len(lengths)), key=lengths.__getitem__)
         return row, lengths[row]
 
-    def _run(self, feeds: Sequence[Feed | None]) -> list[NDArray[np.float32]]:
+    def _run(self, feeds: Sequence[Feed | None]) -> Sequence[LogitBlock]:
         state = self._state
         if state is None:
             return []
@@ -173,26 +172,41 @@ def _plan(hypothesis: Hypothesis, share: int) -> Feed:
     return Feed(min(hypothesis.n_fed, first), stop, stop - first)
 
 
-def _scored(hypothesis: Hypothesis, plan: Feed, block: NDArray[np.float32]) -> Hypothesis:
+def _scored(hypothesis: Hypothesis, plan: Feed, block: LogitBlock) -> Hypothesis:
     """Return the hypothesis after a pass: fed, and with its forced tokens scored.
 
     Args:
         hypothesis: before the pass.
         plan: what was fed.
-        block: float32[plan.keep, vocabulary], the logits.
+        block: [plan.keep, vocabulary], the logits.
     """
     if not hypothesis.unscored:
         return hypothesis.but(n_fed=plan.stop)
     first = plan.stop - plan.keep
-    logprob = hypothesis.logprob
-    normalizer = np.empty(1)
     left = [at for at in hypothesis.unscored if at > plan.stop]
-    for at in hypothesis.unscored[: len(hypothesis.unscored) - len(left)]:
-        row = block[at - 1 - first]
-        row_logsumexp(row[None], normalizer)
-        check_normalizer(normalizer[0])
-        logprob += float(row[hypothesis.ids[at]]) - float(normalizer[0])
+    done = hypothesis.unscored[: len(hypothesis.unscored) - len(left)]
+    rows, ids = [at - 1 - first for at in done], [hypothesis.ids[at] for at in done]
+    logprob = hypothesis.logprob
+    for value, normalizer in _logprobs(block, rows, ids) if done else ():
+        check_normalizer(normalizer)
+        logprob += value
     return hypothesis.but(n_fed=plan.stop, unscored=tuple(left), logprob=logprob)
+
+
+def _logprobs(
+    block: LogitBlock, rows: Sequence[int], ids: Sequence[int]
+) -> list[tuple[float, float]]:
+    """Return the log-probability of an id behind each row, and the row's log-sum-exp."""
+    if not isinstance(block, np.ndarray):
+        logprobs, normalizers = block.logprobs(rows, ids)
+        return list(zip(logprobs.tolist(), normalizers.tolist(), strict=True))
+    found: list[tuple[float, float]] = []
+    normalizer = np.empty(1)
+    for row, token_id in zip(rows, ids, strict=True):
+        row_logsumexp(block[row][None], normalizer)
+        total = float(normalizer[0])
+        found.append((float(block[row, token_id]) - total, total))
+    return found
 
 
 def check_normalizer(normalizer: float) -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ from lmql_like.runtime.batch import Batch, check_normalizer
 from lmql_like.runtime.coverage import Coverage
 from lmql_like.runtime.hypotheses import Hypothesis
 from lmql_like.runtime.masking import MaskRow, MaskTable
-from lmql_like.runtime.model import LanguageModel
+from lmql_like.runtime.model import LanguageModel, LogitBlock, host_logits
 from lmql_like.runtime.routing import RoutedToken
 from lmql_like.runtime.search.strategy import END, Choice, Offer, Strategy
 from lmql_like.runtime.stepper import Stepper
@@ -167,10 +167,11 @@ class Engine:
                 if want and hypothesis.needs_choice and hypothesis.open_hole
             )
             last = self.batch.feed(wanted)
+            selected = self._selected_on_device(last)
             for row, want in enumerate(wanted):
                 logits = last[row]
                 if logits is not None:
-                    offers[row] = self._offer(row, logits)
+                    offers[row] = selected.get(row) or self._offer(row, host_logits(logits))
                     wanted[row] = False
                 elif want:
                     wanted[row] = self._is_still_wanted(row)
@@ -191,6 +192,35 @@ class Engine:
         if hypothesis.is_settled:
             group.search.finish(hypothesis)
         return not hypothesis.is_settled
+
+    def _selected_on_device(self, last: Sequence[LogitBlock | None]) -> dict[int, Offer]:
+        """Return the offers of rows whose logits stay on the model's device, made all at once.
+
+        Searches that look at every token, or at the best of each coverage, and traces need
+        the logits themselves.
+        """
+        by_width: dict[int, list[int]] = {}
+        for row, logits in enumerate(last):
+            search = self._owners[row].search
+            if logits is None or isinstance(logits, np.ndarray) or self._recorder is not None:
+                continue
+            if search.width is not None and not search.by_coverage:
+                by_width.setdefault(search.width, []).append(row)
+        offers: dict[int, Offer] = {}
+        for width, rows in by_width.items():
+            hypotheses = [self.batch.hypotheses[row] for row in rows]
+            blocks: list[Any] = [last[row] for row in rows]
+            bits = np.stack([self._stepper.mask(hypothesis).bits for hypothesis in hypotheses])
+            ends = [self._stepper.end_ids(hypothesis) for hypothesis in hypotheses]
+            found = blocks[0].select(blocks, bits, width, ends)
+            for at, (row, hypothesis) in enumerate(zip(rows, hypotheses, strict=True)):
+                normalizer = float(found.normalizers[at])
+                check_normalizer(normalizer)
+                count = int(np.count_nonzero(found.ids[at] >= 0))
+                ids, logprobs = found.ids[at, :count], found.logprobs[at, :count]
+                end = float(found.listed[at])
+                offers[row] = Offer(hypothesis, ids, logprobs, end, normalizer)
+        return offers
 
     def _offer(self, row: int, logits: NDArray[np.float32]) -> Offer:
         hypothesis = self.batch.hypotheses[row]

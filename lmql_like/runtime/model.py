@@ -16,14 +16,70 @@ allows it stored, once for all.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lmql_like.grammars.vocabulary import Vocabulary
 
-__all__ = ["LanguageModel", "ModelState"]
+__all__ = ["DeviceLogits", "LanguageModel", "LogitBlock", "ModelState", "Selected", "host_logits"]
+
+
+class Selected(NamedTuple):
+    """The best allowed tokens of n rows.
+
+    Attributes:
+        ids: int32[n, width], best first, smaller ones first among equals; -1 where fewer
+            are allowed.
+        logprobs: float32[n, width], in nats, normalized over the whole vocabulary.
+        normalizers: float64[n], the log-sum-exp of each row.
+        listed: float64[n], the log-probability of a row's listed ids together.
+    """
+
+    ids: NDArray[np.int32]
+    logprobs: NDArray[np.float32]
+    normalizers: NDArray[np.float64]
+    listed: NDArray[np.float64]
+
+
+class DeviceLogits(Protocol):
+    """Logits that stay where the model runs: an index takes a row, the last axis is tokens."""
+
+    def __getitem__(self, key: Any) -> Any:
+        """Return some of the rows."""
+
+    def host(self) -> NDArray[np.float32]:
+        """Return them as an array."""
+
+    def logprobs(
+        self, rows: Sequence[int], ids: Sequence[int]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the log-probabilities of `ids[i]` behind row `rows[i]`, and log-sum-exps."""
+
+    @staticmethod
+    def select(
+        rows: Sequence[Any],
+        bits: NDArray[np.int32],
+        width: int,
+        listed: Sequence[Sequence[int]],
+    ) -> Selected:
+        """Return the best allowed tokens of many rows at once.
+
+        Args:
+            rows: single rows, of one model.
+            bits: int32[n, words] packed bitmasks.
+            width: how many tokens of each row.
+            listed: ids of each row whose probabilities are summed up.
+        """
+
+
+LogitBlock: TypeAlias = "NDArray[np.float32] | DeviceLogits"
+
+
+def host_logits(logits: LogitBlock) -> NDArray[np.float32]:
+    """Return logits as an array, wherever they are."""
+    return logits if isinstance(logits, np.ndarray) else logits.host()
 
 
 @runtime_checkable
@@ -56,7 +112,11 @@ class LanguageModel(Protocol):
         ...
 
     def new_state(self, n_rows: int) -> ModelState:
-        """Return a state of `n_rows` rows that have read nothing."""
+        """Return a state of `n_rows` rows that have read nothing.
+
+        A model may also have `new_search_state`, of the same form: what its states return
+        is `DeviceLogits` in place of arrays, so that only candidates leave the device.
+        """
         ...
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-from lmql_like.runtime.model import ModelState
 from lmql_like.runtime.transformers_modes import MODES
 from lmql_like.runtime.transformers_routing import RoutingRecorder
 from lmql_like.runtime.transformers_rows import RowsState, Runner
@@ -50,7 +49,7 @@ class StateMaker:
         self._runner: Runner | None = None
         self._one_thread = sum(p.numel() for p in model.parameters()) < _SMALL
 
-    def make(self, mode: str, n_rows: int) -> ModelState:
+    def make(self, mode: str, n_rows: int) -> CachedState | RecomputedState | RowsState:
         """Return a state of `n_rows` rows that have read nothing, in a mode of `MODES`."""
         state = self._made(mode, n_rows)
         if self._recorder is not None:

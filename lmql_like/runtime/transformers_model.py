@@ -31,6 +31,7 @@ from lmql_like.runtime.transformers_expert_setup import (
 )
 from lmql_like.runtime.transformers_forward import StateMaker
 from lmql_like.runtime.transformers_loading import read_model
+from lmql_like.runtime.transformers_selection import on_device
 
 __all__ = ["TransformersModel", "load_model"]
 
@@ -109,6 +110,8 @@ class TransformersModel:
         cache_mode: how the rows are kept (see `transformers_modes`).
         note: how, where that is not a padded attention cache, or empty.
         experts: what became of the experts of a mixture.
+        selects_on_device: candidates are selected where the logits are, by torch operations;
+            otherwise here, by the kernels of `kernels.selection`.
 
     Raises:
         ModelError: M115, the architecture is unknown and nothing is exact for it.
@@ -139,6 +142,8 @@ class TransformersModel:
         if cache_mode is None:
             cache_mode, self.note = choose_mode(self._model)
         self.cache_mode = cache_mode
+        place = self._model.get_input_embeddings().weight.device
+        self.selects_on_device = place.type == "cuda"
 
     def encode(self, text: str, *, at_start: bool) -> list[int]:
         """Return ids that spell a text (see `LanguageModel.encode`).
@@ -168,6 +173,13 @@ class TransformersModel:
     def new_state(self, n_rows: int) -> ModelState:
         """Return a state of `n_rows` rows that have read nothing."""
         return self._states.make(self.cache_mode, n_rows)
+
+    def new_search_state(self, n_rows: int) -> ModelState:
+        """As `new_state`; on a GPU it returns logits that stay there (`DeviceLogits`)."""
+        state = self._states.make(self.cache_mode, n_rows)
+        if self.selects_on_device:
+            state.deliver = on_device
+        return state
 
 
 def _read_vocabulary(model: Any, tokenizer: Any) -> Vocabulary:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from lmql_like.runtime import transformers_memory as memories
 from lmql_like.runtime.transformers_modes import StateMode
+from lmql_like.runtime.transformers_selection import Deliver, to_host
 from lmql_like.runtime.transformers_states import OnPass, without_gradients
 
 __all__ = ["RowsState", "Runner"]
@@ -127,6 +128,7 @@ class RowsState:
         self.one_thread = one_thread
         self.forward_passes = 0
         self.on_pass: OnPass | None = None
+        self.deliver: Deliver = to_host
         self._rows = [_Row()] * n_rows
         self._runner = runner
         self._mode = mode
@@ -195,7 +197,7 @@ class RowsState:
                 self.on_pass(group)
             found, memory = self._pass(memory, starts, input_ids[:, begin:end], lengths, want)
             logits.append(found)
-        block = torch.cat(logits, dim=1).float().cpu().numpy()
+        block = self.deliver(torch.cat(logits, dim=1))
         part = _Part(memory, [len(row.ids) for row in rows])
         for at, number in enumerate(group):
             row = rows[at]

@@ -26,6 +26,8 @@ from numpy.typing import NDArray
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
+from lmql_like.runtime.transformers_selection import Deliver, to_host
+
 __all__ = [
     "CachedState",
     "Forward",
@@ -106,6 +108,7 @@ class CachedState:
         self.forward_passes = 0
         self.lengths = [0] * n_rows
         self.on_pass: OnPass | None = None
+        self.deliver: Deliver = to_host
         self._forward = forward
         self._device = device
         self._cache = DynamicCache()
@@ -191,7 +194,7 @@ class CachedState:
         for row, count in zip(rows, counts, strict=True):
             self.lengths[row] += count
         _shift_right(cache, [new_width - count for count in counts])
-        block = logits.float().cpu().numpy()
+        block = self.deliver(logits)
         for at, row in enumerate(rows):
             blocks[row] = block[at, : keep[row]]
 
@@ -281,6 +284,7 @@ class RecomputedState:
         self.one_thread = one_thread
         self.forward_passes = 0
         self.on_pass: OnPass | None = None
+        self.deliver: Deliver = to_host
         self._rows: list[tuple[int, ...]] = [()] * n_rows
         self._forward = forward
         self._device = device
@@ -303,7 +307,7 @@ class RecomputedState:
             self.forward_passes += 1
             if self.on_pass is not None:  # rows that are alike are run once
                 self.on_pass([self._rows.index(row) for row in distinct])
-            block = self._forward(input_ids, kept).float().cpu().numpy()
+            block = self.deliver(self._forward(input_ids, kept))
             for row in rows:
                 blocks[row] = block[distinct.index(self._rows[row]), kept - keep[row] :]
         return blocks
