@@ -46,5 +46,8 @@ def _n_common(first: list[int], second: list[int]) -> int:
 
 def reaches_beyond(vocabulary: Vocabulary, row: NDArray[np.int32], room: int) -> bool:
     """Tell whether a packed row allows a token of more than `room` bytes."""
-    bits = np.unpackbits(row.view(np.uint8), bitorder="little")[: vocabulary.size]
-    return bool((vocabulary.token_lengths[bits.view(np.bool_)] > room).any())
+    words = np.flatnonzero(row)  # where bytes are forced, few
+    bits = np.unpackbits(row[words].view(np.uint8), bitorder="little").reshape(-1, 32)
+    at, lane = np.nonzero(bits)
+    ids = 32 * words[at] + lane
+    return bool((vocabulary.token_lengths[ids[ids < vocabulary.size]] > room).any())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from lmql_like.errors import ModelError
@@ -35,8 +36,20 @@ class HoleEncoder:
             return token_index(self._model.vocabulary).encode_greedily(data)
         return ids
 
-    def forced_tokens(self, hole: OpenHole, forced: bytes) -> list[int]:
-        """Encode forced text; keep the tokens that are certain and that the mask allows."""
+    def forced_tokens(self, hole: OpenHole, forced: bytes, certain: Sequence[int]) -> Sequence[int]:
+        """Return the tokens of forced text that need no asking, each allowed by the mask.
+
+        Args:
+            hole: it is being filled.
+            forced: the bytes that must follow.
+            certain: canonical tokens that every text allowed here has (see
+                `TokenMasker.forced_token_ids`).
+
+        Text that the tokenizer itself never writes so has none; where nothing follows it, any
+        spelling will do.
+        """
+        if certain:
+            return certain
         masker = hole.recognizer.masker
         try:
             ids = self.encode(forced)
@@ -48,7 +61,7 @@ class HoleEncoder:
             if advanced is None:
                 return ids[:n]
             state = advanced
-        return ids if masker.is_final(state) else ids[:-1]
+        return ids if masker.is_final(state) else []
 
     def cut(
         self, hypothesis: Hypothesis, hole: OpenHole, value: bytes

@@ -128,6 +128,7 @@ class MaskTable:
         self._pending: dict[tuple[Recognizer, MaskerState], Future[tuple[MaskRow, float]]] = {}
         self._cost: dict[Recognizer, float] = {}
         self._outlooks: dict[tuple[Recognizer, MaskerState], tuple[bool, bytes]] = {}
+        self._forced: dict[tuple[Recognizer, MaskerState], tuple[int, ...]] = {}
         self._max_rows = max(64, _MAX_ROW_BYTES // (4 * vocabulary.n_words))
 
     def row(self, recognizer: Recognizer, state: MaskerState) -> MaskRow:
@@ -157,6 +158,16 @@ class MaskTable:
             is_final = masker.is_final(state)
             known = (is_final, b"" if is_final else masker.forced_bytes(state))
             self._outlooks[key] = known
+        return known
+
+    def forced_ids(self, recognizer: Recognizer, state: MaskerState) -> tuple[int, ...]:
+        """Return the canonical tokens of the bytes that must follow, as far as certain."""
+        key = (recognizer, state)
+        known = self._forced.get(key)
+        if known is None:
+            if len(self._forced) > _MAX_OUTLOOKS:
+                self._forced.clear()
+            known = self._forced[key] = tuple(recognizer.masker.forced_token_ids(state))
         return known
 
     def prepare(self, keys: Iterable[tuple[Recognizer, MaskerState]]) -> None:

@@ -9,9 +9,9 @@ those that have finished.
 Rules of a hole:
 
 * It ends by itself where its constraint accepts and no byte can follow.
-* Forced text is encoded as the tokenizer would write it. Unless the hole ends right
-  behind it, the last token of the run is left to the model: it may be part of a longer
-  token.
+* Forced text is encoded as the tokenizer would write it, as far as that is certain: a
+  token at its end that may be part of a longer one, and what that would change before
+  it, is left to the model.
 * Ending is one candidate among the tokens, possible where the constraint accepts. Its
   probability is that of the end-of-text tokens and, where literal text stands directly
   behind the hole, of the tokens that begin that text and cannot continue the hole.
@@ -341,9 +341,10 @@ class Stepper:
         # Inside a character the mask knows better than the tokenizer.
         filters = self._filters(hole)  # what the author's own conditions mask, only rows know
         if forced and not filters and not incomplete_tail(hole.raw):
-            run = self._encoder.forced_tokens(hole, forced)[:room]
+            certain = self._masks.forced_ids(hole.recognizer, hole.state)
+            run = self._encoder.forced_tokens(hole, forced, certain)[:room]
             if run:
-                return self._append_to_hole(hypothesis, run, forced=True)
+                return self._append_to_hole(hypothesis, list(run), forced=True)
         is_slow = not filters and self._masks.is_slow(hole.recognizer, hole.state)
         if is_slow and self._has_choice(hole):
             return None  # the row is filled while the model computes

@@ -7,6 +7,7 @@ masked: every logit is computed from scratch, every constraint is a loop over it
 
 import math
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 END = -1
 
@@ -205,9 +206,27 @@ class Reference:
                 break
             forced += bytes(following)
         forced = forced.decode(errors="ignore").encode()
-        ids = self.model.encode(forced.decode(), at_start=False) if forced else []
-        is_over = going == [raw + forced]
-        return ids if is_over else ids[:-1]
+        if not forced:
+            return []
+        tokens = self.model.vocabulary.tokens
+        certain = None  # what the spellings up to every place where a token may reach over share
+        for end in range(len(forced) + 1):
+            longest = max(
+                (len(tokens[i]) for i in self._allowed(texts, raw + forced[:end])), default=0
+            )
+            if end < len(forced) and longest <= len(forced) - end:
+                continue
+            try:
+                ids = self.model.encode(forced[:end].decode(), at_start=False)
+            except UnicodeDecodeError:
+                return []
+            shared = takewhile(
+                lambda pair: pair[0] == pair[1], zip(certain or ids, ids, strict=False)
+            )
+            certain = [token_id for token_id, _ in shared]
+            if not certain:
+                return []
+        return certain
 
     def _allowed(self, texts, raw):
         return [

@@ -93,3 +93,14 @@ def test_answers_do_not_need_the_first_token(model, tokenizer):
     with torch.no_grad():
         row = model.generate(**prompt, max_new_tokens=4, do_sample=False)[0]
     assert tokenizer.decode(row).split("\n")[1] == "A: Paris"
+
+
+def test_forced_text_is_spelled_as_the_tokenizer_spells_it_and_costs_no_question(tokenizer):
+    pattern = r" The (quick|quiet) brown fox jumps over the (lazy|old) dog, and that is all[.]"
+    result = lmql_like.run(f"\"Q: What?\\nA:[X]\" where REGEX(X, r'{pattern}')")
+    ids = tokenizer(result.variables["X"], add_special_tokens=False).input_ids
+    assert list(result.token_ids[-len(ids) :]) == ids
+    usage = result.usage
+    assert usage.generated_tokens + usage.forced_tokens == len(ids)
+    assert usage.forward_passes == usage.generated_tokens
+    assert usage.generated_tokens <= 4  # two choices of two words
