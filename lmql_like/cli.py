@@ -1,8 +1,8 @@
 """The command line: catches errors, prints, and sets the exit code.
 
 Exit codes: 0 all results are complete; 1 a result was truncated, met a dead end, a row of a
-data file failed, or a grammar has errors; 2 the query, its arguments or the command are wrong;
-3 the model cannot be loaded or used.
+data file failed, or a grammar or schema has errors; 2 the query, its arguments or the command are
+wrong; 3 the model cannot be loaded or used.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from lmql_like.cli_common import (
     reports_errors,
 )
 from lmql_like.cli_grammars import check_grammar, mask
+from lmql_like.cli_schemas import check_schema, generate
 from lmql_like.errors import CODES, QueryError, did_you_mean
 from lmql_like.expert_report import expert_lines
 
@@ -46,7 +47,7 @@ def main() -> None:
     """Run prompt programs whose outputs cannot break their rules."""
 
 
-for _command in (check, check_grammar, fmt, mask, repl, trace):
+for _command in (check, check_grammar, check_schema, fmt, generate, mask, repl, trace):
     main.add_command(_command)
 
 

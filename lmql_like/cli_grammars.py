@@ -76,6 +76,7 @@ def check_grammar(
 @_SYNTAX
 @_START
 @_lexing("scannerless")
+@click.option("--json-schema", "schema", metavar="FILE", help="A schema that the text satisfies.")
 @click.option("--text", default="", metavar="T", help="The text so far.")
 @click.option("--explain", "token", metavar="TOKEN", help="Why may it follow or not? Text or #id.")
 @click.option("--tokenizer", metavar="PATH", help="A tokenizer folder; default: the embedded one.")
@@ -87,6 +88,7 @@ def mask(
     syntax: str | None,
     start: str | None,
     lexing: str,
+    schema: str | None,
     text: str,
     token: str | None,
     tokenizer: str | None,
@@ -102,11 +104,20 @@ def mask(
     from lmql_like.mask_constraint import MaskConstraint
     from lmql_like.mask_report import load_vocabulary, make_report, print_report
 
-    if not regexes and grammar is None:
-        raise click.UsageError("give a constraint: --regex R or --grammar FILE")
+    if not regexes and grammar is None and schema is None:
+        raise click.UsageError("give a constraint: --regex R, --grammar FILE or --json-schema FILE")
     chosen = _syntax_of(grammar, syntax) if grammar else "lark"
     source = read_text(grammar, "the grammar file") if grammar else None
-    constraint = MaskConstraint(regexes, source, grammar or "", chosen, start, lexing)
+    constraint = MaskConstraint(
+        regexes,
+        source,
+        grammar or "",
+        chosen,
+        start,
+        lexing,
+        None if schema is None else read_text(schema, "the schema file"),
+        schema or "",
+    )
     if token is not None:
         from lmql_like.mask_explanation import explain_token, print_explanation
 

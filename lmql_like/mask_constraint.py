@@ -1,4 +1,4 @@
-"""The constraint that `lmql-like mask` is given: patterns, a grammar, or both."""
+"""The constraint that `lmql-like mask` is given: patterns, a grammar, a JSON Schema."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from lmql_like.grammars.cfg.lark_grammar import read_lark
 from lmql_like.grammars.cfg.reader import START_RULES, read_grammar
 from lmql_like.grammars.cfg.rules import RuleSet
 from lmql_like.grammars.formulas import Derives, all_of, matches
+from lmql_like.grammars.json_schema import compile_json_schema, read_json_schema
 
 __all__ = ["MaskConstraint"]
 
 
 @dataclass(frozen=True)
 class MaskConstraint:
-    """Patterns and a grammar, all of which must hold.
+    """Patterns, and a grammar or a schema, all of which must hold.
 
     Attributes:
         patterns: in the dialect of `compile_regex`.
@@ -28,6 +29,8 @@ class MaskConstraint:
         syntax: "lark", "gbnf" or "ebnf".
         start: the grammar's rule for whole texts, None for the usual one.
         lexing: how a Lark grammar is read, "scannerless" or "lexed".
+        schema: the text of a JSON Schema.
+        schema_file: how messages call the schema.
     """
 
     patterns: tuple[str, ...]
@@ -36,6 +39,8 @@ class MaskConstraint:
     syntax: str = "lark"
     start: str | None = None
     lexing: str = "scannerless"
+    schema: str | None = None
+    schema_file: str = "<schema>"
 
     def compile(self) -> Automaton:
         """Return the automaton of all parts together.
@@ -52,6 +57,8 @@ class MaskConstraint:
                 self.grammar, start=self.start, syntax=self.syntax, lexing=self.lexing
             )
             formulas.append(Derives(rules))
+        if self.schema is not None:
+            formulas.append(read_json_schema(self.schema).formula)
         return compile_formula(all_of(formulas))
 
     def parts(self) -> dict[str, Callable[[], Automaton]]:
@@ -61,6 +68,8 @@ class MaskConstraint:
             found[f"--regex {pattern!r}"] = partial(compile_regex, pattern)
         if self.grammar is not None:
             found[f"--grammar {self.file}"] = self._compile_grammar
+        if self.schema is not None:
+            found[f"--json-schema {self.schema_file}"] = partial(compile_json_schema, self.schema)
         return found
 
     def outline(self) -> RuleSet:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
+from decimal import Decimal
+from enum import Enum
 from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 
 from lmql_like.errors import LmqlLikeError
 from lmql_like.runtime.distributions import Distribution
@@ -13,6 +20,9 @@ from lmql_like.runtime.hypotheses import Segment
 from lmql_like.runtime.trace import Trace
 
 __all__ = ["Result", "ResultStatus", "Usage"]
+
+# What typed holes hold beside containers and dataclasses.
+_OF_TYPES = (BaseModel, Enum, dt.date, dt.time, dt.timedelta, UUID, Decimal)
 
 ResultStatus = Literal["complete", "truncated", "dead-end", "error"]
 
@@ -116,8 +126,10 @@ class Result:
     def to_json(self) -> dict[str, Any]:
         """Return the result as a dictionary of plain values that strict JSON has.
 
-        Values that JSON does not have, infinite floats among them, are given as their
-        `repr`; a log-probability that is no finite number, as an error's, is None.
+        Values of typed holes are what they are in JSON: objects of their fields, dates as
+        texts, sets as lists. Values that JSON does not have, infinite floats among them, are
+        given as their `repr`; a log-probability that is no finite number, as an error's, is
+        None.
         """
         return {
             "input": self.input_index,
@@ -143,4 +155,8 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, set | frozenset):
+        return [_plain(item) for item in sorted(value, key=repr)]
+    if isinstance(value, _OF_TYPES) or is_dataclass(value):
+        return _plain(to_jsonable_python(value, fallback=repr))
     return repr(value)

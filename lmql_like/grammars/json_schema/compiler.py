@@ -84,8 +84,9 @@ def compile_json_schema(
 
     Args:
         schema: a schema as JSON text, or as the value that `json.loads` makes of it.
-        whitespace: "flexible", any between any two symbols; "compact", none; "pretty",
-            a line for each member and item, indented at will.
+        whitespace: "flexible", any between any two symbols; "compact", none; "line", at most
+            one blank behind commas and colons; "pretty", a line for each member and item,
+            indented at will.
         key_order: "auto", any order while at most six members are required, and the
             required ones in the schema's order in larger objects; "any", any order or an
             error; "declared", the schema's order, additional members last.

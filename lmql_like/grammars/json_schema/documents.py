@@ -17,7 +17,7 @@ from urllib.parse import unquote, urldefrag, urljoin
 from lmql_like.errors import SchemaError, did_you_mean
 from lmql_like.grammars.json_schema.drafts import Draft, draft_of
 
-__all__ = ["Documents", "Place", "Resource", "escaped"]
+__all__ = ["Documents", "Place", "Resource", "escaped", "subschemas"]
 
 _MAPS = (
     "properties",
@@ -206,7 +206,7 @@ class Documents:
                 resource.anchors.setdefault(name, (schema, pointer))
                 if dynamic:
                     resource.dynamic.add(name)
-            stack += [(sub, resource, pointer + at) for at, sub in _subschemas(schema)]
+            stack += [(sub, resource, pointer + at) for at, sub in subschemas(schema)]
 
     def _meta_schema(self, uri: str) -> Resource | None:
         schema = _meta_schemas().get(uri)
@@ -335,7 +335,8 @@ def _anchors(schema: dict[str, Any], draft: Draft) -> Iterator[tuple[str, bool]]
             yield name, dynamic
 
 
-def _subschemas(schema: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def subschemas(schema: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the schemas right inside one, each with its pointer from there."""
     for keyword in _MAPS:
         value = schema.get(keyword)
         if isinstance(value, dict):

@@ -39,6 +39,7 @@ class Layout:
         colon: the colon, and the space around it.
         closing: before the bracket that closes something.
         empty: between the brackets of nothing.
+        has_gap: a blank may stand behind a comma and behind a colon.
     """
 
     opened: str
@@ -46,11 +47,12 @@ class Layout:
     colon: str
     closing: str
     empty: str
+    has_gap: bool = False
 
     @property
     def comma(self) -> Node:
         """Return what stands between two members or items."""
-        return punctuation(self.separator)
+        return self._gapped(punctuation(self.separator))
 
     def open(self, bracket: str) -> Node:
         """Return an opening bracket that something follows."""
@@ -66,14 +68,20 @@ class Layout:
 
     def name(self, text: str) -> Node:
         """Return a member's name with the colon behind it."""
-        return spell_name(text, self.colon)
+        return self._gapped(spell_name(text, self.colon))
 
     def any_name(self, literal: Node) -> Node:
         """Return the names of a string literal with the colon behind them."""
-        return Concat((literal, punctuation(self.colon)))
+        return Concat((literal, self._gapped(punctuation(self.colon))))
 
+    def _gapped(self, node: Node) -> Node:
+        return Concat((node, _GAP)) if self.has_gap else node
+
+
+_GAP: Node = Choice(("", " "))
 
 LAYOUTS = {
+    "line": Layout("", ",", ":", "", "", has_gap=True),
     "compact": Layout("", ",", ":", "", ""),
     "flexible": Layout(
         ANY_SPACE,

@@ -39,6 +39,7 @@ Options: TypeAlias = "tuple[tuple[str, str], ...]"
 
 _KINDS = {**SCALARS, **CONTAINERS, **RECORDS}
 _CACHED = 256
+_ON_A_LINE = (("whitespace", "line"),)  # a model that is free to write blanks may never stop
 _MODULES = re.compile(r"\b(?:[A-Za-z_]\w*\.)+(?=[A-Za-z_])")
 
 
@@ -166,7 +167,7 @@ def _read(kind: Any, names: Mapping[str, Any]) -> TypedText:
     schema = reader.read(adapter.core_schema)
     text = write_schema(schema)
     bare = bare_form(schema, text)
-    formula = _json_formula(text) if bare is None else bare.formula
+    formula = _json_formula(text, _ON_A_LINE) if bare is None else bare.formula
     return TypedText(name, formula, schema, tuple(reader.checks), bare, adapter)
 
 

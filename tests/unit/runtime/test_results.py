@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import enum
 import json
+from dataclasses import dataclass
+from decimal import Decimal
+from uuid import UUID
 
 import pytest
+from pydantic import BaseModel
 
 from lmql_like.grammars.vocabulary import Vocabulary
 from lmql_like.language.compiler import compile_query
@@ -39,3 +45,29 @@ def test_a_logprob_that_is_no_finite_number_is_null(logprob):
     data = strict(result)
     assert data["logprob"] is None
     assert data["value"] == {"1": "inf"}
+
+
+def test_values_of_types_are_what_they_are_in_json():
+    class Color(enum.Enum):
+        RED = "red"
+
+    @dataclass
+    class Entry:
+        day: dt.date
+        share: float
+
+    class Book(BaseModel):
+        entries: list[Entry]
+        price: Decimal
+
+    entry = Entry(dt.date(2024, 2, 29), float("inf"))
+    value = [Book(entries=[entry], price="1.10"), {2, 1}, Color.RED, UUID(int=1), dt.time(9, 30)]
+    result = Result("", {"X": value}, len, 0.0, "complete", Usage(), "argmax")
+    assert result.to_json()["variables"]["X"] == [
+        {"entries": [{"day": "2024-02-29", "share": "inf"}], "price": "1.10"},
+        [1, 2],
+        "red",
+        "00000000-0000-0000-0000-000000000001",
+        "09:30:00",
+    ]
+    assert result.to_json()["value"] == "<built-in function len>"
