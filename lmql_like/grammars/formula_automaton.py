@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import and_, or_
@@ -395,25 +395,40 @@ def _tails(
     rule_end: NDArray[np.int8],
 ) -> NDArray[np.int8]:
     """Return int8[calls]: 1 where nothing but the rule's end can follow the return state."""
-    busy = set(edges[:, 0].tolist()) | set(calls[:, 0].tolist())
-    following: dict[int, list[int]] = {}
-    for source, target in jumps.tolist():
-        following.setdefault(source, []).append(target)
+    busy = np.zeros(rule_end.size, np.bool_)
+    busy[edges[:, 0]] = True
+    busy[calls[:, 0]] = True
+    jumping = np.zeros(rule_end.size, np.bool_)
+    jumping[jumps[:, 0]] = True
+    found: NDArray[np.int8] = np.where(busy[returns], 0, rule_end[returns]).astype(np.int8)
+    open_ = np.flatnonzero(jumping[returns] & ~busy[returns])
+    if open_.size:
+        following: dict[int, list[int]] = {}
+        for source, target in jumps[~busy[jumps[:, 0]]].tolist():
+            following.setdefault(source, []).append(target)
+        states = returns[open_].tolist()
+        known = {s: _only_ends(s, following, busy, rule_end) for s in set(states)}
+        found[open_] = [known[state] for state in states]
+    return found
 
-    def is_tail(state: int) -> bool:
-        seen, stack, ends = {state}, [state], False
-        while stack:
-            current = stack.pop()
-            if current in busy:
-                return False
-            ends = ends or bool(rule_end[current])
-            fresh = [target for target in following.get(current, ()) if target not in seen]
-            seen.update(fresh)
-            stack += fresh
-        return ends
 
-    known = {state: is_tail(state) for state in set(returns.tolist())}
-    return np.array([known[state] for state in returns.tolist()], np.int8)
+def _only_ends(
+    state: int,
+    following: Mapping[int, Sequence[int]],
+    busy: NDArray[np.bool_],
+    rule_end: NDArray[np.int8],
+) -> bool:
+    """Tell whether empty moves from a state lead to a rule's end, and nowhere else."""
+    seen, stack, ends = {state}, [state], False
+    while stack:
+        current = stack.pop()
+        if busy[current]:
+            return False
+        ends = ends or bool(rule_end[current])
+        fresh = [target for target in following.get(current, ()) if target not in seen]
+        seen.update(fresh)
+        stack += fresh
+    return ends
 
 
 def row_starts(sources: NDArray[np.int32], n: int) -> NDArray[np.int32]:

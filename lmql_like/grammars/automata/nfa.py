@@ -7,7 +7,9 @@ one are made by shifting the first copy's edges, not by visiting the node again.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,6 +107,15 @@ class NfaBuilder:
         self._networks: list[tuple[int, Network]] = []  # first state of each
         self._rule_starts: list[int] = []
         self._rule_ends: list[int] = []
+        self._emitters: dict[type, Callable[[Any, int, int], None]] = {
+            CharSet: self._emit_set,
+            Concat: self._emit_concat,
+            Alternation: self._emit_alternation,
+            Repeat: self._emit_repeat,
+            Choice: self._emit_choice,
+            Finite: self._emit_finite,
+            Diagram: self._emit_diagram,
+        }
 
     def add(self, node: Node) -> int:
         """Add a component that matches a node; return its number."""
@@ -113,6 +124,16 @@ class NfaBuilder:
         self._emit(node, start, accept)
         self._components.append(Component(start, accept))
         return len(self._components) - 1
+
+    def add_rule(self, node: Node) -> None:
+        """Add a rule as a component, without more states where its automaton is there already."""
+        if not isinstance(node, Finite) or len(node.accepting) != 1:
+            self.add(node)
+            return
+        base = self._n_states
+        self._first_state.append(base)
+        self._emit_copy(node)
+        self._components.append(Component(base, base + node.accepting[0]))
 
     def finish(self) -> NfaGraph:
         """Return the nfa of all components."""
@@ -194,8 +215,11 @@ class NfaBuilder:
             )
 
     def _edge(self, source: int, low: int, high: int, target: int) -> None:
-        for column, value in zip(self._edges, (source, low, high, target), strict=True):
-            column.append(value)
+        sources, lows, highs, targets = self._edges
+        sources.append(source)
+        lows.append(low)
+        highs.append(high)
+        targets.append(target)
 
     def _jump(self, source: int, target: int) -> None:
         self._jumps[0].append(source)
@@ -203,23 +227,14 @@ class NfaBuilder:
 
     def _emit(self, node: Node, start: int, end: int) -> None:
         """Add states and edges so that `node` leads from start to end."""
-        if isinstance(node, CharSet):
-            self._emit_set(node, start, end)
-        elif isinstance(node, Concat):
-            self._emit_sequence(node.parts, start, end)
-        elif isinstance(node, Alternation):
-            for option in node.options:
-                self._emit(option, start, end)
-        elif isinstance(node, Repeat):
-            self._emit_repeat(node, start, end)
-        elif isinstance(node, Choice):
-            self._emit_choice(node, start, end)
-        elif isinstance(node, Finite):
-            self._emit_finite(node, start, end)
-        elif isinstance(node, Diagram):
-            self._emit_diagram(node, start, end)
-        else:
-            self._emit_edge(node, start, end)
+        self._emitters.get(type(node), self._emit_edge)(node, start, end)
+
+    def _emit_concat(self, node: Concat, start: int, end: int) -> None:
+        self._emit_sequence(node.parts, start, end)
+
+    def _emit_alternation(self, node: Alternation, start: int, end: int) -> None:
+        for option in node.options:
+            self._emit(option, start, end)
 
     def _emit_edge(self, node: AnyByte | Symbol | Reference, start: int, end: int) -> None:
         if isinstance(node, AnyByte):
@@ -268,6 +283,14 @@ class NfaBuilder:
 
     def _emit_finite(self, node: Finite, start: int, end: int) -> None:
         """Add a copy of an automaton; nothing but the jump from `start` leads into it."""
+        base = self._n_states
+        self._emit_copy(node)
+        self._jump(start, base)
+        for state in node.accepting:
+            self._jump(base + state, end)
+
+    def _emit_copy(self, node: Finite) -> None:
+        """Add the states, edges and calls of an automaton."""
         self._reserve(node.n_states, None)
         base = self._n_states
         self._n_states += node.n_states
@@ -276,9 +299,8 @@ class NfaBuilder:
         low.extend(node.edges[1])
         high.extend(node.edges[2])
         targets.extend([base + state for state in node.edges[3]])
-        self._jump(start, base)
-        for state in node.accepting:
-            self._jump(base + state, end)
+        for source, rule, target in node.calls:
+            self._emit_edge(rule, base + source, base + target)
 
     def _emit_diagram(self, node: Diagram, start: int, end: int) -> None:
         self._reserve(node.n_states, None)

@@ -21,7 +21,8 @@ class RuleSet:
         start: the rule that whole texts match.
         source: the text the rules came from; spans of references point into it.
         places: name -> where it is defined, as far as the reader knows.
-        inlined: small rules stand in place already where that is wanted.
+        inlined: small rules stand in place already where that is wanted, and there are no rules
+            but those that the start rule, which stands first, needs.
     """
 
     rules: Mapping[str, Node]

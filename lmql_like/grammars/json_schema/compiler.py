@@ -22,10 +22,10 @@ from lmql_like.grammars.cfg.rules import RuleSet
 from lmql_like.grammars.compiler import compile_formula
 from lmql_like.grammars.formulas import Derives, Formula
 from lmql_like.grammars.json_schema import layout
-from lmql_like.grammars.json_schema.counting import Shared
 from lmql_like.grammars.json_schema.documents import Documents
 from lmql_like.grammars.json_schema.evaluation import Evaluator, Unenforced
 from lmql_like.grammars.json_schema.lowering import Lowering, Options, too_large
+from lmql_like.grammars.json_schema.sharing import Shared
 from lmql_like.grammars.limits import DEFAULT_LIMITS, Limits
 from lmql_like.grammars.regex.nodes import Node
 from lmql_like.source import Source, is_unicode

@@ -8,12 +8,11 @@ twice: the position is then kept by the stack, and a bound costs its logarithm.
 
 from __future__ import annotations
 
-import itertools
-from dataclasses import dataclass, field
 from functools import lru_cache
 
 from lmql_like.grammars.automata.finite import FiniteAutomaton
 from lmql_like.grammars.cfg.network import size
+from lmql_like.grammars.json_schema.sharing import shared
 from lmql_like.grammars.json_schema.spelling import (
     spell_character,
     spell_rest,
@@ -28,21 +27,10 @@ from lmql_like.grammars.regex.nodes import (
     Concat,
     Diagram,
     Node,
-    Reference,
     Repeat,
 )
 
-__all__ = ["Shared", "repeat_character", "repeat_node", "spell_automaton", "spell_node"]
-
-_numbers = itertools.count()
-
-
-@dataclass(frozen=True)
-class Shared(Reference):
-    """A reference that brings its rule along: it means the same in every grammar."""
-
-    node: Node = field(default=Concat(()), compare=False)
-
+__all__ = ["repeat_character", "repeat_node", "spell_automaton", "spell_node"]
 
 _ASCII: Ranges = ((0x20, 0x21), (0x23, 0x5B), (0x5D, 0x7F))
 _FEW_COPIES = 3
@@ -103,7 +91,7 @@ def _light(ranges: Ranges) -> Node:
 
 
 def _shared(node: Node) -> Node:
-    return Shared(f"shared {next(_numbers)}", node=node)
+    return shared(lambda: node)
 
 
 def repeat_node(item: Node, low: int, high: int | None) -> Node:

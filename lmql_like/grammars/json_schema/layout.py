@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from lmql_like.errors import SchemaError, did_you_mean
+from lmql_like.grammars.cfg.flattening import flattened
 from lmql_like.grammars.json_schema.numbers import ANY_NUMBER, INTEGER
 from lmql_like.grammars.json_schema.spelling import (
     ANY_SPACE,
@@ -123,7 +124,7 @@ def shared_rules(where: Layout) -> dict[str, Node]:
     """Return the rules of JSON itself: value, object, array, string, number, integer."""
     value, string = Reference("value"), Reference("string")
     member = Concat((where.any_name(string), value))
-    return {
+    rules: dict[str, Node] = {
         "value": Alternation(
             (
                 Choice(("null", "true", "false")),
@@ -139,6 +140,7 @@ def shared_rules(where: Layout) -> dict[str, Node]:
         "number": ANY_NUMBER,
         "integer": INTEGER,
     }
+    return {name: flattened(node) for name, node in rules.items()}
 
 
 def _listing(opening: str, item: Node, closing: str, where: Layout) -> Node:

@@ -8,19 +8,14 @@ surrogate pair by itself spells no text and is refused.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from itertools import takewhile
 from typing import TypeAlias
 
 from lmql_like.grammars.automata.finite import FiniteAutomaton
+from lmql_like.grammars.json_schema.escapes import escapes
 from lmql_like.grammars.regex.charsets import ALL_CHARACTERS, Ranges, complement, intersect, union
-from lmql_like.grammars.regex.nodes import (
-    Finite,
-    Node,
-    Repeat,
-)
+from lmql_like.grammars.regex.nodes import Finite, Node, Reference, Repeat
 from lmql_like.grammars.utf8 import utf8_automaton
 
 __all__ = [
@@ -43,246 +38,85 @@ NEW_LINE = "^"
 """In `punctuation`: a line's end, and any blanks behind it."""
 
 _PLAIN: Ranges = ((0x20, 0x21), (0x23, 0x5B), (0x5D, 0xD7FF), (0xE000, 0x10FFFF))
-_SHORT = {0x22: '"', 0x5C: "\\", 0x2F: "/", 8: "b", 12: "f", 10: "n", 13: "r", 9: "t"}
-_BMP: Ranges = ((0, 0xD7FF), (0xE000, 0xFFFF))
-_ASTRAL: Ranges = ((0x10000, 0x10FFFF),)
-
-# How the digits of an escape go: (bits, value of the first digit) or a text in between.
-_Steps: TypeAlias = "tuple[tuple[int, int] | str, ...]"
+_NOT_ASCII: Ranges = ((0x80, 0x10FFFF),)
 _Columns: TypeAlias = "tuple[list[int], list[int], list[int], list[int]]"
-_FOUR_DIGITS: _Steps = ((4, 0),) * 4
-_PAIR: _Steps = ("D", (2, 8), (4, 0), (4, 0), "\\", "u", "D", (2, 12), (4, 0), (4, 0))
 _MOST_SPELLED = 20_000  # nodes of a trie; above, letters and digits have one spelling
 
 
-class _Template:
-    """The edges of one set of characters, from state 0 to state 1.
-
-    Attributes:
-        edges: columns of local states and bytes.
-        n_states: how many local states there are.
-        shared: the local states that read a whole block of values, whatever the set: for
-            one target they need to exist only once.
-    """
-
-    def __init__(self) -> None:
-        self.edges: _Columns = ([], [], [], [])
-        self.n_states = 2
-        self.shared: dict[int, Hashable] = {}
-        self._known: dict[tuple[Ranges, _Steps], int] = {}
-
-    def state(self) -> int:
-        self.n_states += 1
-        return self.n_states - 1
-
-    def edge(self, source: int, low: int, high: int, target: int) -> None:
-        for column, value in zip(self.edges, (source, low, high, target), strict=True):
-            column.append(value)
-
-    def add_literal(self, ranges: Ranges) -> None:
-        nodes = utf8_automaton(ranges).edges
-        base = self.n_states - 2
-        self.n_states += len(nodes) - 2
-        whole = ((0x80, 0xBF, 1),)
-        tails = {1: 0}  # nodes that read a number of continuation bytes, whatever they are
-        for source, edges in enumerate(nodes):
-            from_state = 0 if source == 0 else base + source
-            if source > 1 and len(edges) == 1 and edges[0][:2] == whole[0][:2]:
-                rest = tails.get(edges[0][2])
-                if rest is not None:
-                    tails[source] = rest + 1
-                    self.shared[from_state] = ("utf-8", rest + 1)
-            for low, high, target in edges:
-                self.edge(from_state, low, high, 1 if target == 1 else base + target)
-
-    def add_escapes(self, ranges: Ranges) -> None:
-        behind = self.state()
-        self.edge(0, 0x5C, 0x5C, behind)
-        for code, letter in _SHORT.items():
-            if any(low <= code <= high for low, high in ranges):
-                self.edge(behind, ord(letter), ord(letter), 1)
-        code_point = self.state()
-        self.edge(behind, 0x75, 0x75, code_point)
-        basic = intersect(ranges, _BMP)
-        self._digits(code_point, basic, _FOUR_DIGITS)
-        astral = intersect(ranges, _ASTRAL)
-        shifted = tuple((low - 0x10000, high - 0x10000) for low, high in astral)
-        self._digits(code_point, shifted, _PAIR)
-
-    def _node(self, ranges: Ranges, steps: _Steps) -> int:
-        if not steps:
-            return 1
-        key = ranges, steps
-        if key not in self._known:
-            self._known[key] = state = self.state()
-            if ranges == ((0, (1 << _bits(steps)) - 1),):
-                self.shared[state] = steps
-            self._digits(state, ranges, steps)
-        return self._known[key]
-
-    def _digits(self, state: int, ranges: Ranges, steps: _Steps) -> None:
-        """Let a state read the values in the ranges, written as the steps say."""
-        if not ranges:
-            return
-        step, rest = steps[0], steps[1:]
-        if isinstance(step, str):
-            self._edge_of_digit(state, step, step, self._node(ranges, rest))
-            return
-        by_target: dict[int, list[int]] = {}
-        for digit, inside in _blocks(ranges, step[0], _bits(rest)):
-            by_target.setdefault(self._node(inside, rest), []).append(digit + step[1])
-        for target, digits in by_target.items():
-            for low, high in _runs(digits):
-                if low <= 9:
-                    self.edge(state, 0x30 + low, 0x30 + min(high, 9), target)
-                if high >= 10:
-                    letters = "ABCDEF"[max(low, 10) - 10], "ABCDEF"[high - 10]
-                    self._edge_of_digit(state, *letters, target)
-
-    def _edge_of_digit(self, state: int, low: str, high: str, target: int) -> None:
-        self.edge(state, ord(low), ord(high), target)
-        if low.isupper():
-            self.edge(state, ord(low.lower()), ord(high.lower()), target)
-
-
-def _blocks(ranges: Ranges, bits: int, rest: int) -> Iterator[tuple[int, Ranges]]:
-    """Yield each first digit of the values in the ranges, and what follows it.
-
-    Args:
-        ranges: of values.
-        bits: of the first digit.
-        rest: bits behind it.
-    """
-    block, at = 1 << rest, 0
-    whole: Ranges = ((0, block - 1),)
-    for digit in range(1 << bits):
-        start, stop = digit * block, digit * block + block - 1
-        while at < len(ranges) and ranges[at][1] < start:
-            at += 1
-        if at == len(ranges):
-            return
-        if ranges[at][0] <= start and stop <= ranges[at][1]:
-            yield digit, whole
-        elif ranges[at][0] <= stop:
-            within = takewhile(lambda pair: pair[0] <= stop, ranges[at:])  # noqa: B023
-            yield digit, tuple((max(a, start) - start, min(b, stop) - start) for a, b in within)
-
-
-@lru_cache(maxsize=64)
-def _bits(steps: _Steps) -> int:
-    return sum(step[0] for step in steps if not isinstance(step, str))
-
-
-def _runs(values: Sequence[int]) -> Iterable[tuple[int, int]]:
-    first = previous = values[0]
-    for value in values[1:]:
-        if value != previous + 1:
-            yield first, previous
-            first = value
-        previous = value
-    yield first, previous
-
-
-@dataclass(frozen=True)
-class _Pieces:
-    """A template cut in two: what is made anew each time, and what one target needs once.
-
-    States are numbered 0 and 1, then those made anew, then the shared ones.
-    """
-
-    n_fresh: int
-    fresh: _Columns
-    keys: tuple[Hashable, ...]
-    shared: _Columns
+@lru_cache(maxsize=4096)
+def _point(char: str) -> Ranges:
+    return ((ord(char), ord(char)),)
 
 
 @lru_cache(maxsize=4096)
-def _pieces(ranges: Ranges, escapes: bool = True) -> _Pieces:
-    """Return the edges that spell one character of a set."""
-    template = _Template()
-    template.add_literal(intersect(ranges, _PLAIN))
-    if escapes or intersect(ranges, _PLAIN) != ranges:
-        template.add_escapes(ranges)
-    fresh = [state for state in range(template.n_states) if state not in template.shared]
-    place = {state: number for number, state in enumerate((*fresh, *template.shared))}
-    sides: tuple[_Columns, _Columns] = (([], [], [], []), ([], [], [], []))
-    for a, low, high, b in zip(*template.edges, strict=True):
-        row = (place[a], low, high, place[b])
-        for column, value in zip(sides[a in template.shared], row, strict=True):
-            column.append(value)
-    return _Pieces(len(fresh) - 2, sides[0], tuple(template.shared.values()), sides[1])
+def _others(chars: str) -> Ranges:
+    return complement(union(map(_point, chars)))
 
 
 @lru_cache(maxsize=4096)
-def _character(char: str) -> _Pieces:
-    return _pieces(((ord(char), ord(char)),))
-
-
-@lru_cache(maxsize=4096)
-def _other_characters(chars: str) -> _Pieces:
-    return _pieces(complement(union([((ord(char), ord(char)),) for char in chars])))
+def _plain(ranges: Ranges) -> tuple[Ranges, Ranges, bool]:
+    """Return what of a set stands for itself in a string, in ASCII and beyond; if that is all."""
+    plain = intersect(ranges, _PLAIN)
+    return intersect(plain, ((0, 0x7F),)), intersect(plain, _NOT_ASCII), plain == ranges
 
 
 class _Builder:
-    """Puts templates between the states of an automaton."""
+    """Puts the spellings of characters between the states of an automaton."""
 
     def __init__(self, n_states: int) -> None:
         self.n_states = n_states
         self.columns: _Columns = ([], [], [], [])
-        self._shared: dict[tuple[Hashable, int], int] = {}
-        self._sets: dict[tuple[tuple[Hashable, ...], int], list[int]] = {}
+        self.calls: list[tuple[int, Reference, int]] = []
+        self._escaped: dict[tuple[Ranges, int], int] = {}
+        self._forms: dict[tuple[Ranges, int], list[int]] = {}
 
-    def put(self, source: int, ranges: Ranges, target: int, *, escapes: bool = True) -> None:
-        """Read a character of a set between two states."""
-        self._put(_pieces(ranges, escapes), source, target)
+    def state(self) -> int:
+        """Return a new state."""
+        self.n_states += 1
+        return self.n_states - 1
 
-    def put_character(self, source: int, char: str, target: int) -> None:
-        """Read one character between two states."""
-        self._put(_character(char), source, target)
-
-    def put_others(self, source: int, chars: str, target: int) -> None:
-        """Read any character but some between two states."""
-        self._put(_other_characters(chars), source, target)
-
-    def _put(self, pieces: _Pieces, source: int, target: int) -> None:
-        first = self.n_states
-        self.n_states += pieces.n_fresh
-        place = [source, target, *range(first, self.n_states)]
-        if pieces.keys:
-            known = self._sets.get((pieces.keys, target))
-            if known is None:
-                known = self._sets[pieces.keys, target] = self._share(pieces, target)
-            place += known
-        self._extend(pieces.fresh, place)
-
-    def _share(self, pieces: _Pieces, target: int) -> list[int]:
-        """Return the shared states that lead to a target; make those that are not there."""
-        ids: list[int] = []
-        made: list[int] = []
-        for key in pieces.keys:
-            state = self._shared.get((key, target))
-            if state is None:
-                state, self.n_states = self.n_states, self.n_states + 1
-                self._shared[key, target] = state
-                made.append(2 + pieces.n_fresh + len(ids))
-            ids.append(state)
-        place = [0, target, *([0] * pieces.n_fresh), *ids]
-        rows = zip(*pieces.shared, strict=True)
-        kept = [row for row in rows if row[0] in made]
-        if kept:
-            a, low, high, b = map(list, zip(*kept, strict=True))
-            self._extend((a, low, high, b), place)
-        return ids
-
-    def _extend(self, edges: _Columns, place: list[int]) -> None:
+    def edge(self, source: int, low: int, high: int, target: int) -> None:
+        """Read a byte of an interval between two states."""
         sources, lows, highs, targets = self.columns
-        sources.extend([place[local] for local in edges[0]])
-        lows.extend(edges[1])
-        highs.extend(edges[2])
-        targets.extend([place[local] for local in edges[3]])
+        sources.append(source)
+        lows.append(low)
+        highs.append(high)
+        targets.append(target)
+
+    def put(self, source: int, ranges: Ranges, target: int, *, escaped: bool = True) -> None:
+        """Read a character of a set between two states."""
+        narrow, wide, is_all = _plain(ranges)
+        for low, high in narrow:
+            self.edge(source, low, high, target)
+        if wide:
+            self._put_wide(source, wide, target)
+        if escaped or not is_all:
+            self.put_escaped(source, ranges, target)
+
+    def _put_wide(self, source: int, ranges: Ranges, target: int) -> None:
+        """Read a character beyond ASCII; the states inside of it are shared by all sources."""
+        first, *inner = utf8_automaton(ranges).edges
+        place = self._forms.get((ranges, target))
+        if place is None:
+            place = [source, target, *range(self.n_states, self.n_states + len(inner) - 1)]
+            self._forms[ranges, target] = place
+            self.n_states += len(inner) - 1
+            for node, edges in enumerate(inner, 1):
+                for low, high, to in edges:
+                    self.edge(place[node], low, high, place[to])
+        for low, high, to in first:
+            self.edge(source, low, high, place[to])
+
+    def put_escaped(self, source: int, ranges: Ranges, target: int) -> None:
+        """Read an escaped character; the state behind the backslash is shared by all sources."""
+        behind = self._escaped.get((ranges, target))
+        if behind is None:
+            behind = self._escaped[ranges, target] = self.state()
+            self.calls.append((behind, escapes(ranges), target))
+        self.edge(source, 0x5C, 0x5C, behind)
 
     def finish(self, accepting: Iterable[int]) -> Finite:
-        return Finite(self.n_states, self.columns, tuple(accepting))
+        return Finite(self.n_states, self.columns, tuple(accepting), tuple(self.calls))
 
     def marks(self, source: int, text: str) -> int:
         """Read marks of `punctuation` behind a state; return the state behind them."""
@@ -296,14 +130,14 @@ class _Builder:
         return source
 
     def _loop(self, source: int, chars: str) -> int:
-        codes, here = list(map(ord, chars)), [0] * len(chars)
-        self._extend((here, codes, codes, here), [source])
+        for char in chars:
+            self.edge(source, ord(char), ord(char), source)
         return source
 
     def _byte(self, source: int, byte: int) -> int:
-        self._extend(([0], [byte], [byte], [1]), [source, self.n_states])
-        self.n_states += 1
-        return self.n_states - 1
+        target = self.state()
+        self.edge(source, byte, byte, target)
+        return target
 
 
 @lru_cache(maxsize=64)
@@ -319,8 +153,8 @@ def spell_name(text: str, colon: str) -> Finite:
     builder = _Builder(1)
     state = builder.marks(0, '"')
     for char in text:
-        target, builder.n_states = builder.n_states, builder.n_states + 1
-        builder.put_character(state, char, target)
+        target = builder.state()
+        builder.put(state, _point(char), target)
         state = target
     return builder.finish((builder.marks(state, '"' + colon),))
 
@@ -335,10 +169,10 @@ def spell_character(ranges: Ranges) -> Finite:
 
 def spell_rest(ranges: Ranges, plain: Ranges) -> Finite:
     """Return the spellings of one character of a set but those that are a plain character."""
-    template = _Template()
-    template.add_literal(intersect(intersect(ranges, _PLAIN), complement(plain)))
-    template.add_escapes(ranges)
-    return Finite(template.n_states, template.edges, (1,))
+    builder = _Builder(2)
+    builder.put(0, intersect(intersect(ranges, _PLAIN), complement(plain)), 1, escaped=False)
+    builder.put_escaped(0, ranges, 1)
+    return builder.finish((1,))
 
 
 @lru_cache(maxsize=65536)
@@ -346,7 +180,7 @@ def spell_text(text: str) -> Finite:
     """Return the spellings of a text, without the quotes."""
     builder = _Builder(len(text) + 1)
     for index, char in enumerate(text):
-        builder.put_character(index, char, index + 1)
+        builder.put(index, _point(char), index + 1)
     return builder.finish((len(text),))
 
 
@@ -360,11 +194,11 @@ def spell_texts(texts: Sequence[str]) -> Finite:
         return spell_text(texts[0])
     children, ends = _trie(texts)
     builder = _Builder(len(children))
-    escapes = len(children) <= _MOST_SPELLED
+    all_escaped = len(children) <= _MOST_SPELLED
     for source, row in enumerate(children):
         for char, target in row.items():
             plain = char.isascii() and char.isalnum()
-            builder.put(source, ((ord(char), ord(char)),), target, escapes=escapes or not plain)
+            builder.put(source, _point(char), target, escaped=all_escaped or not plain)
     return builder.finish(dict.fromkeys(ends))
 
 
@@ -376,8 +210,8 @@ def spell_other_texts(texts: tuple[str, ...]) -> Finite:
     builder = _Builder(free + 1)
     for source, row in enumerate(children):
         for char, target in row.items():
-            builder.put_character(source, char, target)
-        builder.put_others(source, "".join(sorted(row)), free)
+            builder.put(source, _point(char), target)
+        builder.put(source, _others("".join(sorted(row))), free)
     builder.put(free, ALL_CHARACTERS, free)
     refused = set(ends)
     return builder.finish(state for state in range(free + 1) if state not in refused)

@@ -101,11 +101,13 @@ class Finite:
         n_states: how many states there are.
         edges: columns source, first byte, last byte, target.
         accepting: the states in which it ends.
+        calls: (source, rule, target) of rules that it reads; none matches the empty text.
     """
 
     n_states: int
     edges: tuple[list[int], list[int], list[int], list[int]]
     accepting: tuple[int, ...]
+    calls: tuple[tuple[int, Reference, int], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

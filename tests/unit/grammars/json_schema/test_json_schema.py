@@ -175,8 +175,8 @@ def test_equal_schemas_share_their_rule():
     point = {"type": "object", "properties": {"x": {"type": "number"}}, "required": ["x"]}
     schema = {"properties": dict.fromkeys("abcdefgh", point), "additionalProperties": point}
     rules = read_json_schema(schema).rules.rules
-    shared = {"start", "value", "object", "array", "string", "number"}
-    assert len(rules.keys() - shared) < 8
+    own = [name for name in rules if name[0] in "vms" and name[1:].isdigit()]
+    assert len(own) < 8
 
 
 # -- what is not enforced ------------------------------------------------------------------------
