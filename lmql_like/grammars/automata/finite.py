@@ -159,6 +159,27 @@ class FiniteAutomaton:
         """Tell whether no text is in the language."""
         return not any(self.accepting) or not self._live()[0]
 
+    def lengths(self) -> tuple[int, int | None]:
+        """Return the least and the greatest number of characters of a text; None: no bound.
+
+        An empty language has (0, 0).
+        """
+        live = self._live()
+        if not live[0]:
+            return 0, 0
+        behind = [{to for to in row if to != _DEAD and live[to]} for row in self.table]
+        order = self._reachable([tuple(row) for row in behind])
+        least = {0: 0}
+        queue = [0]
+        for state in queue:
+            if self.accepting[state]:
+                break
+            for target in behind[state]:
+                if target not in least:
+                    least[target] = least[state] + 1
+                    queue.append(target)
+        return least[state], _longest_way(behind, order)
+
     def ranges(self, symbols: Iterable[int]) -> Ranges:
         """Return the characters of some classes, given in ascending order."""
         out: list[tuple[int, int]] = []
@@ -447,6 +468,23 @@ class _Positions:
             ends = last
             tail = (True, first if copy == 0 else tail[1], tail[2] | last)
         return self._then(whole, tail)
+
+
+def _longest_way(behind: Sequence[set[int]], states: Sequence[int]) -> int | None:
+    """Return the most steps that states can be left by, one after another; None in a loop."""
+    waiting = dict.fromkeys(states, 0)
+    for state in states:
+        for target in behind[state]:
+            waiting[target] += 1
+    steps = dict.fromkeys(states, 0)
+    free = [state for state, count in waiting.items() if not count]
+    for state in free:
+        for target in behind[state]:
+            steps[target] = max(steps[target], steps[state] + 1)
+            waiting[target] -= 1
+            if not waiting[target]:
+                free.append(target)
+    return max(steps.values()) if len(free) == len(states) else None
 
 
 def _classes(sets: Iterable[Ranges]) -> tuple[int, ...]:

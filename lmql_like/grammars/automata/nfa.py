@@ -24,6 +24,7 @@ from lmql_like.grammars.regex.nodes import (
     Concat,
     Diagram,
     Finite,
+    Layered,
     Node,
     Reference,
     Repeat,
@@ -115,6 +116,7 @@ class NfaBuilder:
             Choice: self._emit_choice,
             Finite: self._emit_finite,
             Diagram: self._emit_diagram,
+            Layered: self._emit_layered,
         }
 
     def add(self, node: Node) -> int:
@@ -299,8 +301,11 @@ class NfaBuilder:
         low.extend(node.edges[1])
         high.extend(node.edges[2])
         targets.extend([base + state for state in node.edges[3]])
-        for source, rule, target in node.calls:
-            self._emit_edge(rule, base + source, base + target)
+        if node.calls:
+            callers, names, returns = self.references
+            callers.extend([base + source for source, _, _ in node.calls])
+            names.extend([rule.name for _, rule, _ in node.calls])
+            returns.extend([base + target for _, _, target in node.calls])
 
     def _emit_diagram(self, node: Diagram, start: int, end: int) -> None:
         self._reserve(node.n_states, None)
@@ -311,6 +316,34 @@ class NfaBuilder:
             self._emit(part, base + source, base + target)
         for state in node.accepting:
             self._jump(base + state, end)
+
+    def _emit_layered(self, node: Layered, start: int, end: int) -> None:
+        """Add a copy of an automaton's states for each number of steps; steps lead to the next."""
+        n, step, steps = node.n, node.step, node.high
+        width = step.n_states - n
+        self._reserve(steps * width + n, None)
+        base = self._n_states
+        self._n_states += steps * width + n
+        place = np.arange(step.n_states) - n  # states behind the step, and inside of it
+        place[:n] += n
+        place[n : 2 * n] += width
+        layers = base + width * np.arange(steps)[:, None]
+        sources, low, high, targets = self._edges
+        callers, names, returns = self.references
+        for column, states in (
+            (sources, step.edges[0]),
+            (targets, step.edges[3]),
+            (callers, [source for source, _, _ in step.calls]),
+            (returns, [target for _, _, target in step.calls]),
+        ):
+            column.extend((layers + place[np.array(states, np.int64)]).ravel().tolist())
+        low.extend(step.edges[1] * steps)
+        high.extend(step.edges[2] * steps)
+        names.extend([rule.name for _, rule, _ in step.calls] * steps)
+        self._jump(start, base)
+        for layer in range(node.low, steps + 1):
+            for state in node.accepting:
+                self._jump(base + width * layer + state, end)
 
     def _emit_repeat(self, node: Repeat, start: int, end: int) -> None:
         low, high = node.low, node.high

@@ -30,9 +30,11 @@ from lmql_like.grammars.regex.nodes import (
     Concat,
     Diagram,
     Finite,
+    Layered,
     Node,
     Reference,
     Repeat,
+    is_nullable,
     is_nullable_diagram,
 )
 from lmql_like.kernels.networks import begin_rules
@@ -116,7 +118,9 @@ def references(node: Node) -> Iterator[Reference]:
         if isinstance(current, Reference):
             yield current
         elif isinstance(current, Finite):
-            yield from (reference for _, reference, _ in current.calls)
+            yield from current.rules
+        elif isinstance(current, Layered):
+            yield from current.step.rules
         elif kind is not CharSet and kind is not Choice:
             stack += _children(current)
 
@@ -131,6 +135,8 @@ def size(node: Node) -> int:
         return sum(map(len, node.texts))
     if isinstance(node, Finite):
         return node.n_states
+    if isinstance(node, Layered):
+        return node.high * (node.step.n_states - node.n)
     if isinstance(node, CharSet):
         return 1 if not node.ranges or node.ranges[-1][1] < 0x80 else 8
     inner = 1 + sum(map(size, _children(node)))
@@ -190,11 +196,9 @@ def _nullable(rules: Mapping[str, Node]) -> frozenset[str]:
             return any(map(is_empty, node.options))
         if isinstance(node, Repeat):
             return node.low == 0 or is_empty(node.item)
-        if isinstance(node, Finite):
-            return 0 in node.accepting
         if isinstance(node, Diagram):
             return is_nullable_diagram(node, is_empty)
-        return isinstance(node, Choice) and "" in node.texts
+        return is_nullable(node)
 
     while True:
         more = {name for name, node in rules.items() if name not in found and is_empty(node)}

@@ -6,9 +6,10 @@ count, and, for unique items out of a few values, which values were used.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from decimal import Decimal
 from itertools import product
+from math import comb
 from typing import TYPE_CHECKING
 
 from lmql_like.errors import SchemaError
@@ -25,8 +26,8 @@ from lmql_like.grammars.json_schema.counting import repeat_node
 from lmql_like.grammars.json_schema.domains import ArraySet, Count, item_condition, only
 from lmql_like.grammars.json_schema.evaluation import Given
 from lmql_like.grammars.json_schema.numbers import Above, NumberIn, Whole, number_holds
-from lmql_like.grammars.json_schema.strings import TextIn, texts_in
-from lmql_like.grammars.regex.nodes import Alternation, Concat, Diagram, Node
+from lmql_like.grammars.json_schema.strings import LengthIn, TextIn, text_automaton, texts_in
+from lmql_like.grammars.regex.nodes import Alternation, Concat, Diagram, Node, Reference
 
 if TYPE_CHECKING:
     from lmql_like.grammars.json_schema.evaluation import Evaluator
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 __all__ = ["array_node"]
 
 _MOST_STATES = 50_000
-_MOST_UNIQUE = 8
+_MOST_SUBSETS = 5_000  # of the values that unique items may have
+_MOST_VALUES = 100
 _MOST_WRITTEN_OUT = 2_000
 
 # Items read (capped), counts (capped), values used.
@@ -74,6 +76,7 @@ class _Arrays:
         # Behind this many items, only the rest's condition and counts go on.
         self._cap = max(len(array.prefix), array.low, last_count, array.high or 0)
         self._values = self._unique_values()
+        self._rules: dict[Condition, Reference] = {}
 
     def node(self) -> Node:
         array, where = self._array, self._lowering.options.layout
@@ -91,7 +94,7 @@ class _Arrays:
                 if target not in known:
                     known[target] = 2 + 2 * len(order)
                     order.append(target)
-                moves.append((before, self._lowering.value(condition), known[target] + 1))
+                moves.append((before, self._value(condition), known[target] + 1))
             if len(order) > _MOST_STATES:
                 raise SchemaError(
                     "S304", f"an array's bounds and counts need more than {_MOST_STATES} states"
@@ -101,6 +104,17 @@ class _Arrays:
             if self._ends(state):
                 moves.append((known[state] + 1, where.close("]"), 1))
         return Diagram(2 + 2 * len(order), tuple(moves), (1,))
+
+    def _value(self, condition: Condition) -> Node:
+        """Return what an item looks like; a rule where it stands in many places."""
+        node = self._lowering.value(condition)
+        if self._values is None or isinstance(node, Reference):
+            return node
+        known = self._rules.get(condition)
+        if known is None:
+            rules = self._lowering.rules
+            known = self._rules[condition] = rules.add(rules.fresh("u"), lambda: node)
+        return known
 
     def _ends(self, state: _State) -> bool:
         read, counts, _ = state
@@ -147,17 +161,25 @@ class _Arrays:
         values: dict[Condition, None] = {}
         for condition in dict.fromkeys(places):
             found = _few_values(evaluator, condition)
-            if found is None or len(values) + len(found) > _MOST_UNIQUE * 2:
-                values = dict.fromkeys([TRUE] * (_MOST_UNIQUE + 1))
-                break
+            if found is None or _n_subsets(len(values), array.high) > _MOST_SUBSETS:
+                self._refuse_uniqueness("items may have any number of values")
+                return None
             values.update(dict.fromkeys(found))
-        if TRUE in values or len(values) > _MOST_UNIQUE:
-            for pointer in array.unique:
-                evaluator.refuse(
-                    "uniqueItems", pointer, f"items may have more than {_MOST_UNIQUE} values"
-                )
+        if _n_subsets(len(values), array.high) > _MOST_SUBSETS:
+            self._refuse_uniqueness(f"which of {len(values)} values were there is too much to keep")
             return None
         return list(values)
+
+    def _refuse_uniqueness(self, reason: str) -> None:
+        for pointer in self._array.unique:
+            self._lowering.evaluator.refuse("uniqueItems", pointer, reason)
+
+
+def _n_subsets(values: int, most: int | None) -> int:
+    """Return how many sets of at most `most` values there are."""
+    if most is None or most >= values:
+        return 1 << values
+    return sum(comb(values, size) for size in range(most + 1))
 
 
 def _ways(count: Count, found: int, read: int) -> list[tuple[Condition, int]]:
@@ -180,15 +202,23 @@ def _few_values(evaluator: Evaluator, condition: Condition) -> list[Condition] |
     domain = evaluator.domain(condition)
     if domain.arrays or domain.objects:
         return None
-    texts = texts_in(domain.strings)
+    texts = _few_texts(domain.strings)
     numbers = _few_numbers(domain.numbers)
-    if texts is None or numbers is None or len(texts) + len(numbers) > _MOST_UNIQUE:
+    if texts is None or numbers is None or len(texts) + len(numbers) > _MOST_VALUES:
         return None
     return [
         *(Given(only(atoms=(atom,))) for atom in sorted(domain.atoms)),
         *(Given(only(numbers=NumberIn(frozenset((number,))))) for number in sorted(numbers)),
         *(Given(only(strings=TextIn(frozenset((text,))))) for text in sorted(texts)),
     ]
+
+
+def _few_texts(condition: Condition) -> Collection[str] | None:
+    """Return the texts of a condition, if it names them or its patterns have few."""
+    texts = texts_in(condition)
+    if texts is not None or condition == TRUE or isinstance(condition, LengthIn):
+        return texts
+    return text_automaton(condition).texts(_MOST_VALUES)
 
 
 def _few_numbers(condition: Condition) -> list[Decimal] | None:
@@ -213,7 +243,7 @@ def _few_numbers(condition: Condition) -> list[Decimal] | None:
     if not lows or not highs:
         return None
     first, last = int(max(lows)) - 1, int(min(highs)) + 1
-    if last - first > _MOST_UNIQUE + 3:
+    if last - first > _MOST_VALUES + 3:
         return None
     between = map(Decimal, range(first, last + 1))
     return [value for value in between if number_holds(condition, value)]

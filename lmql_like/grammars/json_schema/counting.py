@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from lmql_like.errors import GrammarError
 from lmql_like.grammars.automata.finite import FiniteAutomaton
 from lmql_like.grammars.cfg.network import size
-from lmql_like.grammars.json_schema.sharing import shared
+from lmql_like.grammars.json_schema.sharing import Shared, shared
 from lmql_like.grammars.json_schema.spelling import (
     spell_character,
     spell_rest,
@@ -26,17 +27,27 @@ from lmql_like.grammars.regex.nodes import (
     Choice,
     Concat,
     Diagram,
+    Finite,
+    Layered,
     Node,
+    Reference,
     Repeat,
 )
 
-__all__ = ["repeat_character", "repeat_node", "spell_automaton", "spell_node"]
+__all__ = [
+    "repeat_character",
+    "repeat_node",
+    "spell_automaton",
+    "spell_counted",
+    "spell_node",
+]
 
 _ASCII: Ranges = ((0x20, 0x21), (0x23, 0x5B), (0x5D, 0x7F))
 _FEW_COPIES = 3
 _FEW_STATES = 8
 _MOST_WHOLE = 200  # states of an automaton that holds all spellings itself
 _MOST_COPIES = 4_000
+_MOST_COUNTED = 400_000  # states of an automaton for each number of characters
 
 
 def repeat_character(ranges: Ranges, low: int, high: int | None) -> Node:
@@ -83,10 +94,42 @@ def spell_automaton(automaton: FiniteAutomaton) -> Node:
     return Diagram(len(automaton.table), moves, ends)
 
 
+def spell_counted(automaton: FiniteAutomaton, low: int, high: int) -> Node:
+    """Return the spellings of an automaton's texts of `low` to `high` characters.
+
+    Raises:
+        GrammarError: G201 where states times characters go over a limit.
+    """
+    n = len(automaton.table)
+    if n * high > _MOST_COUNTED:
+        raise GrammarError(
+            "G201",
+            f"a pattern or format of {n} states and a length of {high} need more than "
+            f"{_MOST_COUNTED} states together",
+            help="make the length bound smaller, or leave out one of the two",
+        )
+    edges: tuple[list[int], list[int], list[int], list[int]] = ([], [], [], [])
+    calls: list[tuple[int, Reference, int]] = []
+    for source, target, ranges in automaton.moves():
+        plain, rest = _cut(ranges)
+        for low_, high_ in plain:
+            for column, value in zip(edges, (source, low_, high_, n + target), strict=True):
+                column.append(value)
+        calls.append((source, rest, n + target))
+    accepting = tuple(state for state, accept in enumerate(automaton.accepting) if accept)
+    return Layered(n, Finite(2 * n, edges, (), tuple(calls)), accepting, low, high)
+
+
+@lru_cache(maxsize=1024)
+def _cut(ranges: Ranges) -> tuple[Ranges, Shared]:
+    """Return the characters of a set that are one byte, and the rule of all other spellings."""
+    plain = intersect(ranges, _ASCII)
+    return plain, shared(lambda: spell_rest(ranges, plain))
+
+
 @lru_cache(maxsize=1024)
 def _light(ranges: Ranges) -> Node:
-    plain = intersect(ranges, _ASCII)
-    rest = _shared(spell_rest(ranges, plain))
+    plain, rest = _cut(ranges)
     return Alternation((CharSet(plain), rest)) if plain else rest
 
 

@@ -9,6 +9,7 @@ surrogate pair by itself spells no text and is refused.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -53,11 +54,38 @@ def _others(chars: str) -> Ranges:
     return complement(union(map(_point, chars)))
 
 
+@dataclass(frozen=True)
+class _Plain:
+    """What of a set of characters stands for itself in a string.
+
+    Attributes:
+        lows: the first characters of its ranges in ASCII.
+        highs: the last ones.
+        wide: its characters beyond ASCII.
+        is_all: whether that is the whole set.
+    """
+
+    lows: list[int]
+    highs: list[int]
+    wide: Ranges
+    is_all: bool
+
+
 @lru_cache(maxsize=4096)
-def _plain(ranges: Ranges) -> tuple[Ranges, Ranges, bool]:
-    """Return what of a set stands for itself in a string, in ASCII and beyond; if that is all."""
+def _plain(ranges: Ranges) -> _Plain:
     plain = intersect(ranges, _PLAIN)
-    return intersect(plain, ((0, 0x7F),)), intersect(plain, _NOT_ASCII), plain == ranges
+    narrow = intersect(plain, ((0, 0x7F),))
+    lows, highs = [low for low, _ in narrow], [high for _, high in narrow]
+    return _Plain(lows, highs, intersect(plain, _NOT_ASCII), plain == ranges)
+
+
+@lru_cache(maxsize=1024)
+def _wide_form(ranges: Ranges) -> tuple[int, list[tuple[int, int, int, int]], _Columns]:
+    """Return the automaton of characters beyond ASCII: states inside, their edges, first edges."""
+    first, *inner = utf8_automaton(ranges).edges
+    within = [(node, *edge) for node, edges in enumerate(inner, 1) for edge in edges]
+    lows, highs, targets = map(list, zip(*first, strict=True))
+    return len(inner) - 1, within, ([], lows, highs, targets)
 
 
 class _Builder:
@@ -85,27 +113,32 @@ class _Builder:
 
     def put(self, source: int, ranges: Ranges, target: int, *, escaped: bool = True) -> None:
         """Read a character of a set between two states."""
-        narrow, wide, is_all = _plain(ranges)
-        for low, high in narrow:
-            self.edge(source, low, high, target)
-        if wide:
-            self._put_wide(source, wide, target)
-        if escaped or not is_all:
+        plain = _plain(ranges)
+        sources, lows, highs, targets = self.columns
+        sources += [source] * len(plain.lows)
+        lows += plain.lows
+        highs += plain.highs
+        targets += [target] * len(plain.lows)
+        if plain.wide:
+            self._put_wide(source, plain.wide, target)
+        if escaped or not plain.is_all:
             self.put_escaped(source, ranges, target)
 
     def _put_wide(self, source: int, ranges: Ranges, target: int) -> None:
         """Read a character beyond ASCII; the states inside of it are shared by all sources."""
-        first, *inner = utf8_automaton(ranges).edges
+        n_inside, within, first = _wide_form(ranges)
         place = self._forms.get((ranges, target))
         if place is None:
-            place = [source, target, *range(self.n_states, self.n_states + len(inner) - 1)]
+            place = [source, target, *range(self.n_states, self.n_states + n_inside)]
             self._forms[ranges, target] = place
-            self.n_states += len(inner) - 1
-            for node, edges in enumerate(inner, 1):
-                for low, high, to in edges:
-                    self.edge(place[node], low, high, place[to])
-        for low, high, to in first:
-            self.edge(source, low, high, place[to])
+            self.n_states += n_inside
+            for node, low, high, to in within:
+                self.edge(place[node], low, high, place[to])
+        sources, lows, highs, targets = self.columns
+        sources += [source] * len(first[1])
+        lows += first[1]
+        highs += first[2]
+        targets += [place[to] for to in first[3]]
 
     def put_escaped(self, source: int, ranges: Ranges, target: int) -> None:
         """Read an escaped character; the state behind the backslash is shared by all sources."""

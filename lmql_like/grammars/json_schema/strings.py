@@ -23,7 +23,12 @@ from lmql_like.grammars.json_schema.conditions import (
     both,
     holds,
 )
-from lmql_like.grammars.json_schema.counting import repeat_character, spell_automaton, spell_node
+from lmql_like.grammars.json_schema.counting import (
+    repeat_character,
+    spell_automaton,
+    spell_counted,
+    spell_node,
+)
 from lmql_like.grammars.json_schema.formats import FORMATS
 from lmql_like.grammars.json_schema.patterns import pattern_automaton, pattern_node
 from lmql_like.grammars.json_schema.spelling import (
@@ -47,6 +52,8 @@ __all__ = [
 
 _ANY = CharSet(ALL_CHARACTERS)
 _NOTHING = CharSet(())
+_FEW_MINIMIZED = 3_000
+_FEW_COUNTED = 500  # states; up to here a product is made and trimmed
 
 
 @dataclass(frozen=True)
@@ -179,9 +186,34 @@ def string_node(condition: Condition) -> Node:
         return spell_other_texts(tuple(sorted(condition.part.values)))
     if isinstance(condition, All):
         simpler = _joined_lengths(condition)
-        if simpler is not None:
-            return simpler
+        return _counted(condition) if simpler is None else simpler
     return spell_automaton(text_automaton(condition))
+
+
+def _counted(condition: All) -> Node:
+    """Return the node of a conjunction; lengths are counted beside what else it says."""
+    lengths = [part for part in condition.parts if isinstance(part, LengthIn)]
+    others = both(*(part for part in condition.parts if part not in lengths))
+    automaton = text_automaton(others)
+    low = max((part.low for part in lengths), default=0)
+    high = min((part.high for part in lengths if part.high is not None), default=None)
+    least, most = automaton.lengths()
+    if least >= low:
+        low = 0
+    if high is None or (most is not None and most <= high):
+        high = None
+    if low == 0 and high is None:
+        return spell_automaton(automaton)
+    if high is None or high * len(automaton.table) <= _FEW_COUNTED:
+        return spell_automaton(automaton.intersect(text_automaton(LengthIn(low, high))))
+    return spell_counted(_least_automaton(others), low, high)
+
+
+@lru_cache(maxsize=256)
+def _least_automaton(condition: Condition) -> FiniteAutomaton:
+    """Return the automaton of a condition with the fewest states, if that costs little."""
+    automaton = text_automaton(condition)
+    return automaton.minimize() if len(automaton.table) <= _FEW_MINIMIZED else automaton
 
 
 def _joined_lengths(condition: All) -> Node | None:

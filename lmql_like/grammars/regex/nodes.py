@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TypeAlias
 
 from lmql_like.grammars.regex.charsets import ALL_CHARACTERS, Ranges
@@ -22,6 +23,7 @@ __all__ = [
     "Concat",
     "Diagram",
     "Finite",
+    "Layered",
     "Node",
     "Reference",
     "Repeat",
@@ -109,6 +111,11 @@ class Finite:
     accepting: tuple[int, ...]
     calls: tuple[tuple[int, Reference, int], ...] = ()
 
+    @cached_property
+    def rules(self) -> tuple[Reference, ...]:
+        """The rules that it reads, each once."""
+        return tuple({reference.name: reference for _, reference, _ in self.calls}.values())
+
 
 @dataclass(frozen=True, eq=False)
 class Diagram:
@@ -125,6 +132,26 @@ class Diagram:
     accepting: tuple[int, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class Layered:
+    """A finite automaton whose steps are counted: a copy of it for each number of steps.
+
+    Attributes:
+        n: how many states it has; state 0 is the start.
+        step: what one step reads: states 0 to n - 1 are those of the automaton before it, n to
+            2 n - 1 those behind it, and others lie inside of it.
+        accepting: the automaton's accepting states.
+        low: steps at least.
+        high: steps at most.
+    """
+
+    n: int
+    step: Finite
+    accepting: tuple[int, ...]
+    low: int
+    high: int
+
+
 Node: TypeAlias = (
     Symbol
     | Reference
@@ -136,6 +163,7 @@ Node: TypeAlias = (
     | Choice
     | Finite
     | Diagram
+    | Layered
 )
 
 
@@ -154,6 +182,8 @@ def is_nullable(node: Node) -> bool:
         return 0 in node.accepting
     if isinstance(node, Diagram):
         return is_nullable_diagram(node, is_nullable)
+    if isinstance(node, Layered):
+        return node.low == 0 and 0 in node.accepting
     return isinstance(node, Choice) and "" in node.texts
 
 
