@@ -29,6 +29,7 @@ _PLAIN_INTEGER = {
     "$schema": "http://json-schema.org/draft-04/schema#",
     "type": "integer",
 }
+_SHARED = ("model", "dataclass", "typed-dict")
 # What every kind may have and no text depends on.
 _NEUTRAL = {
     *("type", "ref", "metadata", "serialization", "strict", "cls", "cls_name", "schema"),
@@ -76,8 +77,17 @@ class CoreReader:
         if kind == "definitions":
             self._cores |= {one["ref"]: one for one in core["definitions"]}
             return self.schema(core["schema"])
-        if kind == "definition-ref":
+        if kind == "definition-ref" and self._cores[core["schema_ref"]]["type"] != "enum":
             return {"$ref": f"#/$defs/{self._defined(core['schema_ref'])}"}
+        if kind == "definition-ref":
+            core = self._cores[core["schema_ref"]]
+            kind = core["type"]
+        if kind in _SHARED and "ref" in core:  # it may stand in many places, each time whole
+            self._cores.setdefault(core["ref"], core)
+            return {"$ref": f"#/$defs/{self._defined(core['ref'])}"}
+        return self._read(core, kind)
+
+    def _read(self, core: Core, kind: str) -> Schema:
         read = self._kinds.get(kind)
         if read is None:
             raise self.refuse(f"a type of the kind '{kind}'")
@@ -141,6 +151,7 @@ class CoreReader:
         taken = sum(other.rpartition("-")[0] == name for other in self._names.values())
         self._names[ref] = name = f"{name}-{taken + 1}"
         self._path, path = [base], self._path
-        self._definitions[name] = self.schema(self._cores[ref])
+        core = self._cores[ref]
+        self._definitions[name] = self._read(core, core["type"])
         self._path = path
         return name
