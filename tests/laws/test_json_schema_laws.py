@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from decimal import Decimal
 
 import numpy as np
@@ -60,6 +61,76 @@ def test_exactly_the_valid_values_are_accepted_in_any_spelling(schema, values, r
     validator = jsonschema.Draft202012Validator(schema)
     for value in values:
         assert automaton.matches(spelled(value, rng)) == validator.is_valid(value), value
+
+
+DRAFTS = {
+    "http://json-schema.org/draft-06/schema#": jsonschema.Draft6Validator,
+    "http://json-schema.org/draft-07/schema#": jsonschema.Draft7Validator,
+    "https://json-schema.org/draft/2019-09/schema": jsonschema.Draft201909Validator,
+}
+
+
+@settings(max_examples=40)
+@given(
+    st.sampled_from(sorted(DRAFTS)), SCHEMAS, st.lists(VALUES, min_size=6, max_size=8), st.data()
+)
+def test_each_draft_has_its_own_keywords(dialect, schema, values, data):
+    assume(isinstance(schema, dict))
+    items = data.draw(st.lists(SCHEMAS, min_size=1, max_size=2))
+    more = {"items": items, "additionalItems": data.draw(SCHEMAS), "dependencies": {"a": ["b"]}}
+    schema = {"$schema": dialect, **schema, **data.draw(st.sampled_from([{}, more]))}
+    automaton = compiled(schema)
+    validator = DRAFTS[dialect](schema)
+    for value in [*values, {"a": 1}, {"a": 1, "b": 2}, [1, "a", None]]:
+        assert automaton.matches(json.dumps(value)) == validator.is_valid(value), value
+
+
+@settings(max_examples=30)
+@given(SCHEMAS, st.lists(VALUES, min_size=6, max_size=8))
+def test_layouts_differ_in_white_space_alone(schema, values):
+    validator = jsonschema.Draft202012Validator(schema)
+    layouts = {
+        "compact": {"separators": (",", ":")},
+        "pretty": {"indent": 3},
+        "flexible": {"indent": 0, "separators": (" ,", "\t: ")},
+    }
+    for name, style in layouts.items():
+        automaton = compiled(schema, whitespace=name)
+        for value in values:
+            assert automaton.matches(json.dumps(value, **style)) == validator.is_valid(value)
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(st.one_of(st.integers(0, 3), TEXTS, st.none()), min_size=1, max_size=6),
+    st.lists(st.lists(st.one_of(st.integers(0, 3), TEXTS, st.none()), max_size=5), min_size=8),
+    st.randoms(use_true_random=False),
+)
+def test_unique_items_out_of_a_few_values(values, arrays, rng):
+    schema = {"type": "array", "items": {"enum": values}, "uniqueItems": True}
+    automaton = compile_json_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    for array in [*arrays, values, [rng.choice(values) for _ in range(3)]]:
+        assert automaton.matches(spelled(array, rng)) == validator.is_valid(array), array
+
+
+WORDS = st.lists(st.sampled_from(["a", "bc", "é", "😀", "d1"]), max_size=40).map(" ".join)
+
+
+@settings(max_examples=40)
+@given(
+    st.sampled_from([r"^(\S+ )*\S+$", r"^(\S+ ){0,19}\S+$", r"^[^b]*(b[^b]*){0,9}$", "c 😀"]),
+    st.integers(0, 30),
+    st.integers(30, 90),
+    st.lists(WORDS, min_size=8, max_size=8),
+    st.randoms(use_true_random=False),
+)
+def test_characters_are_counted_beside_a_pattern(pattern, low, high, texts, rng):
+    schema = {"type": "string", "pattern": pattern, "minLength": low, "maxLength": high}
+    automaton = compile_json_schema(schema)
+    for text in texts:
+        wanted = low <= len(text) <= high and re.search(pattern, text) is not None
+        assert automaton.matches(spelled(text, rng)) == wanted, text
 
 
 @settings(max_examples=80)

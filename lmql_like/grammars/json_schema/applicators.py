@@ -132,6 +132,8 @@ def _dependent_schemas(evaluator: Evaluator, place: Place, value: Any, known: Do
 
 
 def _dependencies(evaluator: Evaluator, place: Place, value: Any, known: Domain) -> Domain:  # noqa: ARG001
+    if place.resource.draft in (Draft.DRAFT_2019_09, Draft.DRAFT_2020_12):
+        return ANYTHING  # split in two there
     return _dependencies_of(evaluator, place, "dependencies", value)
 
 
