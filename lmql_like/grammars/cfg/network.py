@@ -121,6 +121,8 @@ def references(node: Node) -> Iterator[Reference]:
             yield from current.rules
         elif isinstance(current, Layered):
             yield from current.step.rules
+        elif isinstance(current, Diagram):  # few parts on many moves
+            stack += {id(part): part for _, part, _ in current.moves}.values()
         elif kind is not CharSet and kind is not Choice:
             stack += _children(current)
 

@@ -194,6 +194,10 @@ class Evaluator:
 
     def narrowed(self, left: Domain, right: Domain) -> Domain:
         """Return an intersection without the alternatives that are surely empty."""
+        if right is ANYTHING or (
+            left is ANYTHING and max(len(right.arrays), len(right.objects)) < 2
+        ):
+            return left if right is ANYTHING else right
         domain = intersect(left, right)
         arrays, objects = domain.arrays, domain.objects
         if len(arrays) > 1 and (len(left.arrays) > 1 or len(right.arrays) > 1):

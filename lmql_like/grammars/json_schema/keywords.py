@@ -7,8 +7,7 @@ draft does not have are unknown there, and unknown keywords are ignored.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any, TypeAlias
@@ -57,28 +56,28 @@ def evaluate(evaluator: Evaluator, place: Place) -> Domain:
     for keyword, value in schema.items():
         entry = ASSERTIONS.get(keyword)
         if entry is not None and entry[1] <= draft <= entry[2]:
-            with _at(place, keyword):
+            try:
                 domain = evaluator.narrowed(domain, entry[0](evaluator, place, value))
+            except SchemaError as error:
+                raise _placed(error, place, keyword) from error.__cause__
         elif keyword in APPLICATORS:
             applied.append(keyword)
     for keyword in applied:
         apply, first, last = APPLICATORS[keyword]
         if first <= draft <= last:
-            with _at(place, keyword):
+            try:
                 part = apply(evaluator, place, schema[keyword], domain)
                 domain = evaluator.narrowed(domain, part)
+            except SchemaError as error:
+                raise _placed(error, place, keyword) from error.__cause__
     return domain
 
 
-@contextmanager
-def _at(place: Place, keyword: str) -> Iterator[None]:
-    """Say of an error without a place that this keyword is to blame."""
-    try:
-        yield
-    except SchemaError as error:
-        if error.pointer is None:
-            error.pointer = f"{place.pointer}/{escaped(keyword)}"
-        raise
+def _placed(error: SchemaError, place: Place, keyword: str) -> SchemaError:
+    """Return an error that says of itself, if it has no place yet, that a keyword is to blame."""
+    if error.pointer is None:
+        error.pointer = f"{place.pointer}/{escaped(keyword)}"
+    return error
 
 
 # -- any type --------------------------------------------------------------------------------

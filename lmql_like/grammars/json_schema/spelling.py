@@ -244,7 +244,7 @@ def spell_other_texts(texts: tuple[str, ...]) -> Finite:
     for source, row in enumerate(children):
         for char, target in row.items():
             builder.put(source, _point(char), target)
-        builder.put(source, _others("".join(sorted(row))), free)
+        builder.put(source, _others("".join(row) if len(row) < 2 else "".join(sorted(row))), free)
     builder.put(free, ALL_CHARACTERS, free)
     refused = set(ends)
     return builder.finish(state for state in range(free + 1) if state not in refused)
