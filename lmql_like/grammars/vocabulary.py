@@ -155,5 +155,9 @@ class Vocabulary:
         Then whatever bytes complete a text, tokens can write them: reachability of an
         accepting state by bytes is reachability by tokens.
         """
-        singles = {token[0] for token in self.tokens if len(token) == 1}
-        return singles.issuperset(self.alphabet)
+        return self.single_bytes.issuperset(self.alphabet)
+
+    @cached_property
+    def single_bytes(self) -> frozenset[int]:
+        """The bytes that are tokens by themselves."""
+        return frozenset(token[0] for token in self.tokens if len(token) == 1)

@@ -27,7 +27,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 from lmql_like.errors import GrammarError, ModelError, RunError
@@ -359,19 +358,14 @@ class Stepper:
 
     def _has_choice(self, hole: OpenHole) -> bool:
         """Tell, without the row, that at least two tokens may follow; False: not known."""
-        masker = hole.recognizer.masker
+        masker, singles = hole.recognizer.masker, self._model.vocabulary.single_bytes
         found = 0
         for byte in masker.next_bytes(hole.state):
-            if byte in self._single_bytes and masker.advance_bytes(hole.state, bytes((byte,))):
+            if byte in singles and masker.advance_bytes(hole.state, bytes((byte,))):
                 found += 1
                 if found == 2:
                     return True
         return False
-
-    @cached_property
-    def _single_bytes(self) -> frozenset[int]:
-        """The bytes that are tokens by themselves."""
-        return frozenset(token[0] for token in self._model.vocabulary.tokens if len(token) == 1)
 
     def _append_to_hole(
         self, hypothesis: Hypothesis, new: list[int], *, forced: bool
