@@ -5,8 +5,9 @@
 Random Llamas of two layers and width 64, so that what is measured is the search, with the
 vocabularies of GPT-2 (50,257 tokens) and Qwen (151,936). Contenders take turns within one
 process; ratios are medians over the rounds, each to `generate(num_beams=8)` in the same
-round, by the clock and by CPU time, which other work on the machine disturbs less. The peers' processors are fair ones: matchers are forked with their rows, and never
-replayed. Prints Markdown.
+round, by the clock and by CPU time, which other work on the machine disturbs less. The
+peers' processors are fair ones: matchers are forked with their rows, and never replayed.
+Prints Markdown.
 """
 
 from __future__ import annotations

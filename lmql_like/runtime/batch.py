@@ -22,6 +22,7 @@ from lmql_like.runtime.model import LanguageModel, LogitBlock, ModelState
 __all__ = ["Batch", "Feed"]
 
 _MAX_LOGIT_BYTES = 256 * 2**20
+_MAX_TOKENS = 16_384  # that one pass reads, over all rows
 _MIN_SHARED = 64  # tokens that reading a common beginning once must save to be worth a pass
 _MAX_GAP = 32  # unscored tokens this far apart from the last one are fed in a pass of their own
 
@@ -44,13 +45,17 @@ class Feed:
 class Batch:
     """Hypotheses with their rows in a model state.
 
+    Args:
+        model: reads them.
+        max_tokens: the most tokens, over all rows, that are read in one pass.
+
     Attributes:
         hypotheses: one for each row.
         seconds: time spent in the model.
         rows_fed: rows with tokens, summed over the passes.
     """
 
-    def __init__(self, model: LanguageModel) -> None:
+    def __init__(self, model: LanguageModel, max_tokens: int | None = None) -> None:
         self.hypotheses: list[Hypothesis] = []
         self.seconds = 0.0
         self.rows_fed = 0
@@ -58,6 +63,7 @@ class Batch:
         self._earlier_passes = 0
         self._state: ModelState | None = None
         self._read: list[tuple[int, ...]] = []  # what each row has read
+        self._max_tokens = max_tokens or _MAX_TOKENS
         self._max_kept = max(1, _MAX_LOGIT_BYTES // (4 * model.vocabulary.size))
 
     @property
@@ -81,6 +87,7 @@ class Batch:
             _plan(hypothesis, share) if want else None
             for hypothesis, want in zip(self.hypotheses, wanted, strict=True)
         ]
+        feeds = _bounded(feeds, self._max_tokens)
         blocks = self._run(feeds)
         last: list[LogitBlock | None] = [None] * len(feeds)
         for row, plan in enumerate(feeds):
@@ -127,9 +134,10 @@ class Batch:
             self._read = [()]
             return
         began = time.perf_counter()
-        self._state.extend([shared], [0])
+        for first in range(0, len(shared), self._max_tokens):
+            self._state.extend([shared[first : first + self._max_tokens]], [0])
+            self.rows_fed += 1
         self.seconds += time.perf_counter() - began
-        self.rows_fed += 1
         self._read = [shared]
 
     def _donor(self, hypothesis: Hypothesis) -> tuple[int, int]:
@@ -170,6 +178,21 @@ def _plan(hypothesis: Hypothesis, share: int) -> Feed:
     is_far = not hypothesis.needs_choice or length - last > _MAX_GAP
     stop = min(last if is_far else length, first + share)
     return Feed(min(hypothesis.n_fed, first), stop, stop - first)
+
+
+def _bounded(feeds: Sequence[Feed | None], max_tokens: int) -> list[Feed | None]:
+    """Cut what is fed to so many tokens in all; what is left comes in later passes."""
+    bounded: list[Feed | None] = []
+    room = max_tokens
+    for plan in feeds:
+        if plan is None or room == 0:
+            bounded.append(None)
+            continue
+        stop = min(plan.stop, plan.start + room)
+        first_kept = plan.stop - plan.keep
+        bounded.append(Feed(plan.start, stop, max(0, stop - first_kept)))
+        room -= stop - plan.start
+    return bounded
 
 
 def _scored(hypothesis: Hypothesis, plan: Feed, block: LogitBlock) -> Hypothesis:

@@ -69,6 +69,7 @@ class Engine:
             least one group runs.
         raises: an error in a query's own code ends the run instead of its group.
         recorder: records what happens, where a trace is wanted.
+        max_tokens: the most tokens that the model reads in one pass; None for 16,384.
     """
 
     def __init__(
@@ -80,8 +81,9 @@ class Engine:
         max_rows: int,
         raises: bool,
         recorder: Recorder | None = None,
+        max_tokens: int | None = None,
     ) -> None:
-        self.batch = Batch(model)
+        self.batch = Batch(model, max_tokens)
         self._model = model
         self._stepper = stepper
         self._masks = masks

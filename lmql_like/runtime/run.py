@@ -42,6 +42,7 @@ def run_program(
     seed: int | None = None,
     stream: Callable[[TextEvent], None] | None = None,
     max_rows: int = DEFAULT_MAX_ROWS,
+    max_tokens: int | None = None,
     first_index: int = 0,
     scope: Mapping[str, Any] | None = None,
     trace: bool = False,
@@ -59,6 +60,8 @@ def run_program(
             its input and on its own number only.
         stream: is called with each piece of text as soon as it is certain.
         max_rows: the most rows the model is run with at a time; more inputs wait.
+        max_tokens: the most tokens, over all rows, that the model reads in one pass; longer
+            prompts take several. None for 16,384.
         first_index: number of the first input, for one of several shards.
         scope: values of the names that the program reads from the scope it was written in.
         trace: record what happens, for `Result.trace`.
@@ -81,6 +84,7 @@ def run_program(
         decoder=decoder,
         seed=seed,
         max_rows=max_rows,
+        max_tokens=max_tokens,
         first_index=first_index,
         scope=scope,
         trace=trace,
@@ -100,6 +104,7 @@ def start_run(
     decoder: DecoderSpec | str | None = None,
     seed: int | None = None,
     max_rows: int = DEFAULT_MAX_ROWS,
+    max_tokens: int | None = None,
     first_index: int = 0,
     indices: Iterable[int] | None = None,
     scope: Mapping[str, Any] | None = None,
@@ -121,6 +126,7 @@ def start_run(
         decoder=_chosen_decoder(program, decoder),
         seed=seed,
         max_rows=max_rows,
+        max_tokens=max_tokens,
         indices=count(first_index) if indices is None else indices,
         raises=is_one,
         source=program.source,
@@ -140,6 +146,7 @@ class Run:
         decoder: the decoder call.
         seed: of random choices; None draws one.
         max_rows: the most rows the model is run with at a time.
+        max_tokens: the most tokens that it reads in one pass.
         indices: numbers of the inputs; a sample depends on its input's.
         raises: an error in the query's own code ends the run instead of one result.
         source: the query's text, for errors.
@@ -158,6 +165,7 @@ class Run:
         decoder: DecoderSpec,
         seed: int | None = None,
         max_rows: int = DEFAULT_MAX_ROWS,
+        max_tokens: int | None = None,
         indices: Iterable[int] | None = None,
         raises: bool = False,
         source: Source | None = None,
@@ -186,7 +194,13 @@ class Run:
         self._waiting: deque[list[Group]] = deque()  # whose results were not asked for yet
         self._recorder = Recorder(model) if trace else None
         self._engine = Engine(
-            model, stepper, self._masks, max_rows=max_rows, raises=raises, recorder=self._recorder
+            model,
+            stepper,
+            self._masks,
+            max_rows=max_rows,
+            raises=raises,
+            recorder=self._recorder,
+            max_tokens=max_tokens,
         )
 
         def groups() -> Iterator[Group]:

@@ -10,18 +10,22 @@ from reference.search import Reference
 
 from lmql_like.grammars.formulas import matches, one_of, stops_before
 from lmql_like.grammars.vocabulary import Vocabulary
+from lmql_like.language.compiler import compile_query
 from lmql_like.runtime import batch
+from lmql_like.runtime.run import run_program
 from lmql_like.runtime.toy_model import ToyModel
 
 LETTERS = Vocabulary([bytes([byte]) for byte in range(128)] + [b""], eos_token_ids=[128])
 
 
-@pytest.fixture(params=["a logit at a time", "near tokens only"])
+@pytest.fixture(params=["a logit at a time", "near tokens only", "three tokens in a pass"])
 def small_steps(request, monkeypatch):
     if request.param == "near tokens only":
         monkeypatch.setattr(batch, "_MAX_GAP", 0)
-    else:
+    elif request.param == "a logit at a time":
         monkeypatch.setattr(batch, "_MAX_LOGIT_BYTES", 1)
+    else:
+        monkeypatch.setattr(batch, "_MAX_TOKENS", 3)
     monkeypatch.setattr(batch, "_MIN_SHARED", 1)
 
 
@@ -101,3 +105,30 @@ def test_forced_tokens_of_a_stop_phrase_are_scored_before_they_go():
     for result in results:
         assert result.text == "ab:" + result.variables["X"] + "."
         assert result.usage.unscored_tokens == 0
+
+
+@pytest.mark.parametrize("decoder", ["argmax", "beam(n=3)"])
+def test_a_pass_reads_no_more_than_it_may(decoder):
+    program = compile_query('"{text}[X]." where X in ["forced and long", "free"]')
+    texts = ["one " * 9, "two " * 5, "three " * 8]
+
+    class Watched(ToyModel):
+        def new_state(self, n_rows):
+            state = super().new_state(n_rows)
+            extend = state.extend
+
+            def counting(new_ids, keep):
+                counts.append(sum(map(len, new_ids)))
+                return extend(new_ids, keep)
+
+            state.extend = counting
+            return state
+
+    found = []
+    for most in (None, 7, 1):
+        counts = []
+        inputs = [{"text": text} for text in texts]
+        options = {"model": Watched(LETTERS), "decoder": decoder, "max_tokens": most}
+        found.append([r.token_ids for r in run_program(program, inputs, **options)])
+        assert max(counts) <= (most or 16_384)
+    assert found[0] == found[1] == found[2]
