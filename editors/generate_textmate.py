@@ -18,7 +18,7 @@ from lmql_like.language import lexer
 from lmql_like.language.decoders import DECODERS
 from lmql_like.language.holes import HOLE_TYPES
 from lmql_like.language.lines import CLAUSE_WORDS
-from lmql_like.language.operators import OPERATORS, UNITS
+from lmql_like.language.operators import OPERATOR_NAMES, UNITS
 from lmql_like.language.templates import ROLES
 
 FILE = Path(__file__).with_name("lmql.tmLanguage.json")
@@ -94,7 +94,7 @@ def make_grammar() -> Rule:
             },
             "constant": {"match": _words(_CONSTANTS), "name": "constant.language.lmql"},
             "operator": {
-                "match": _words((*OPERATORS, *UNITS)) + r"(?=\s*\()",
+                "match": _words((*sorted(OPERATOR_NAMES), *UNITS)) + r"(?=\s*\()",
                 "name": "support.function.constraint.lmql",
             },
             "number": {

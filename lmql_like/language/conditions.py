@@ -29,6 +29,7 @@ from lmql_like.language.operators import (
     FLIPPED,
     LATER_OPERATORS,
     METHODS,
+    OPERATOR_NAMES,
     OPERATORS,
     UNITS,
     Contains,
@@ -56,7 +57,7 @@ _NEGATED = (ast.NotEq, ast.NotIn, ast.IsNot)
 _SAME = (ast.Is, ast.IsNot, ast.Eq, ast.NotEq)
 
 
-_OPERATOR_NAMES = {*OPERATORS, *UNITS, *LATER_OPERATORS, "JSON"}
+_OPERATOR_NAMES = {*OPERATOR_NAMES, *UNITS, *LATER_OPERATORS}
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from lmql_like.grammars import formulas
 from lmql_like.grammars.formulas import FALSE, Formula
 from lmql_like.grammars.limits import DEFAULT_LIMITS
 from lmql_like.language.constraints import Binding, Constraint, OperandError, Test
-from lmql_like.language.sentences import IsQuotation
+from lmql_like.language.sentences import GRAMMAR_OPERATORS, IsQuotation
 from lmql_like.language.typed import IsDate
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "LATER_OPERATORS",
     "METHODS",
     "OPERATORS",
+    "OPERATOR_NAMES",
     "UNITS",
     "Contains",
     "CountIs",
@@ -381,6 +382,9 @@ OPERATORS |= {
 }
 
 LATER_OPERATORS = ("ESCAPED", "ERASE")
+
+OPERATOR_NAMES = frozenset((*OPERATORS, *GRAMMAR_OPERATORS, "JSON"))
+"""What may be called of a hole, those with readers of their own included."""
 
 METHODS: dict[str, type[Test]] = {"startswith": StartsWith, "endswith": EndsWith}
 

@@ -17,7 +17,7 @@ from lmql_like.language.holes import HOLE_TYPES
 from lmql_like.language.lexemes import Kind
 from lmql_like.language.lexer import Lexer
 from lmql_like.language.lines import CLAUSE_WORDS
-from lmql_like.language.operators import OPERATORS, UNITS
+from lmql_like.language.operators import OPERATOR_NAMES, UNITS
 from lmql_like.source import Source
 
 __all__ = ["QueryCompleter", "indent_behind", "is_complete"]
@@ -126,7 +126,7 @@ class QueryCompleter(Completer):
         known = {name: "built in" for name in dir(builtins) if not name.startswith("_")}
         known |= dict.fromkeys(python.kwlist, "word")
         known |= dict.fromkeys(CLAUSE_WORDS, "clause")
-        known |= dict.fromkeys((*OPERATORS, *UNITS), "operator")
+        known |= dict.fromkeys((*sorted(OPERATOR_NAMES), *UNITS), "operator")
         known |= {
             name: type(value).__name__
             for name, value in self._names().items()

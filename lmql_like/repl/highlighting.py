@@ -16,7 +16,7 @@ from lmql_like.language.lexemes import Kind, Lexeme, keyword
 from lmql_like.language.lexer import Lexer
 from lmql_like.language.lines import CLAUSE_WORDS
 from lmql_like.language.nodes import Hole, Role, Text
-from lmql_like.language.operators import OPERATORS, UNITS
+from lmql_like.language.operators import OPERATOR_NAMES, UNITS
 from lmql_like.language.templates import read_template
 from lmql_like.source import Source
 
@@ -105,7 +105,7 @@ def _of_lexeme(source: Source, lexeme: Lexeme, *, begins: bool) -> Iterator[Stre
             style = "clause"
         elif python.iskeyword(keyword(word)):
             style = "keyword"
-        elif word in OPERATORS or word in UNITS:
+        elif word in OPERATOR_NAMES or word in UNITS:
             style = "operator"
         if style:
             yield Stretch(span.start, span.end, style)
