@@ -240,3 +240,32 @@ def test_the_tree_of_a_beam(toy):
     assert "beam(n=2), 2 results" in shown
     assert "<- kept" in shown
     assert "├──" in shown
+
+
+def test_every_command_works_through_the_terminal(toy, tmp_path):
+    toy.enter('"a [X]" where X == "b"')
+    toy.enter('"c [Y]" where Y == "d"')
+    toy.enter(":undo")
+    assert "error[Q102]" in toy.enter("Y")
+    assert "=> 'b'" in toy.enter("X")
+    toy.enter(":seed 7")
+    toy.enter(":decoder sample(temperature=2)")
+    first = toy.enter('"[Z]" where REGEX(Z, "[a-z]{6}")').split("\n")[1]
+    toy.enter(":undo")
+    assert toy.enter('"[Z]" where REGEX(Z, "[a-z]{6}")').split("\n")[1] == first
+    assert "passes" in toy.enter(":stats")
+    assert "tokens allowed     26 of 257" in toy.enter(":mask abcde")
+    assert "no text that begins like this" in toy.enter(":mask abcde!")
+    assert "not allowed" in toy.enter(":why !")
+    toy.enter(":model other")
+    toy.enter(":save kept.lmql")
+    assert 'where X == "b"' in (tmp_path / "kept.lmql").read_text()
+    toy.enter(":reset")
+    assert "error[Q102]" in toy.enter("X")
+    assert "a b" in toy.enter(":load kept.lmql")
+    shown = toy.enter(":help")
+    listed = ":undo :reset :save :load :model :decoder :seed :mask :why :tree :stats :help"
+    assert all(name in shown for name in listed.split())
+    assert "error[Q504]" in toy.enter(":hepl")
+    toy.type(":quit\r")
+    toy.process.expect(pexpect.EOF)
