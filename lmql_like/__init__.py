@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lmql_like.dsl.conditions import Condition as Condition
     from lmql_like.dsl.conditions import Contains as Contains
     from lmql_like.dsl.conditions import Custom as Custom
+    from lmql_like.dsl.conditions import Date as Date
     from lmql_like.dsl.conditions import EndsWith as EndsWith
     from lmql_like.dsl.conditions import Equals as Equals
     from lmql_like.dsl.conditions import Excludes as Excludes
@@ -39,8 +40,10 @@ if TYPE_CHECKING:
     from lmql_like.dsl.conditions import Int as Int
     from lmql_like.dsl.conditions import Json as Json
     from lmql_like.dsl.conditions import Length as Length
+    from lmql_like.dsl.conditions import OfType as OfType
     from lmql_like.dsl.conditions import OneOf as OneOf
     from lmql_like.dsl.conditions import Regex as Regex
+    from lmql_like.dsl.conditions import SentenceCount as SentenceCount
     from lmql_like.dsl.conditions import StartsWith as StartsWith
     from lmql_like.dsl.conditions import StopsAt as StopsAt
     from lmql_like.dsl.conditions import StopsBefore as StopsBefore
@@ -81,6 +84,7 @@ _HOMES = {
     "Condition": "lmql_like.dsl.conditions",
     "Contains": "lmql_like.dsl.conditions",
     "Custom": "lmql_like.dsl.conditions",
+    "Date": "lmql_like.dsl.conditions",
     "EndsWith": "lmql_like.dsl.conditions",
     "Equals": "lmql_like.dsl.conditions",
     "Excludes": "lmql_like.dsl.conditions",
@@ -92,8 +96,10 @@ _HOMES = {
     "Int": "lmql_like.dsl.conditions",
     "Json": "lmql_like.dsl.conditions",
     "Length": "lmql_like.dsl.conditions",
+    "OfType": "lmql_like.dsl.conditions",
     "OneOf": "lmql_like.dsl.conditions",
     "Regex": "lmql_like.dsl.conditions",
+    "SentenceCount": "lmql_like.dsl.conditions",
     "StartsWith": "lmql_like.dsl.conditions",
     "StopsAt": "lmql_like.dsl.conditions",
     "StopsBefore": "lmql_like.dsl.conditions",

@@ -25,6 +25,7 @@ __all__ = [
     "Condition",
     "Contains",
     "Custom",
+    "Date",
     "EndsWith",
     "Equals",
     "Excludes",
@@ -36,8 +37,10 @@ __all__ = [
     "Int",
     "Json",
     "Length",
+    "OfType",
     "OneOf",
     "Regex",
+    "SentenceCount",
     "StartsWith",
     "StopsAt",
     "StopsBefore",
@@ -244,12 +247,6 @@ class Excludes(_Operator):
     name = "EXCLUDES"
 
 
-class Json(_Operator):
-    """A JSON value that a schema accepts."""
-
-    name = "JSON"
-
-
 class _Kind(Condition):
     """`NAME(X)`."""
 
@@ -276,6 +273,24 @@ class Bool(_Kind):
     """A truth value; the hole's value is a bool."""
 
     name = "BOOL"
+
+
+class Date(_Kind):
+    """A date, as in 2024-02-29; the hole's value is a `datetime.date`."""
+
+    name = "DATE"
+
+
+class OfType(Condition):
+    """Text that is read as a value of a type; the hole's value is that."""
+
+    def __init__(self, kind: Any) -> None:
+        super().__init__()
+        self._kind = kind
+
+    def _node(self, hole: str, names: Names) -> ast.expr:
+        kind = _name(names.name_of_type(self._kind))
+        return ast.Compare(_call("type", [_name(hole)]), [ast.Is()], [kind])
 
 
 class _Comparison(Condition):
@@ -371,6 +386,12 @@ class WordCount(Length):
     unit = "WORDS"
 
 
+class SentenceCount(Length):
+    """The number of sentences; compare it."""
+
+    unit = "SENTENCES"
+
+
 class TokenLength(Length):
     """The number of the model's tokens; compare it."""
 
@@ -402,6 +423,20 @@ class Gbnf(Grammar):
     """The whole text is a sentence of a grammar in GBNF; options are start= and file=."""
 
     name = "GBNF"
+
+
+class Json(Grammar):
+    """JSON that satisfies a schema, or any JSON; the hole's value is what it stands for.
+
+    Args:
+        schema: a dictionary, JSON text, a path, or a type; none where any JSON will do.
+        options: those of `JSON` in the language, each written out.
+    """
+
+    name = "JSON"
+
+    def __init__(self, schema: Any = None, **options: Any) -> None:
+        super().__init__(schema, **options)
 
 
 class Custom(Condition):

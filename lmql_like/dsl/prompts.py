@@ -85,7 +85,7 @@ class Gen:
 
     name: str
     where: Condition | None
-    type: str | None
+    type: Any
     distribution: Any
     all_tokenizations: bool
     decorators: tuple[Any, ...]
@@ -132,7 +132,7 @@ def gen(
     name: str,
     where: Condition | None = None,
     *,
-    type: type | None = None,  # noqa: A002 - the word of the language
+    type: Any = None,  # noqa: A002 - the word of the language
     distribution: Any = None,
     tokenizations: str = "canonical",
     decorators: Sequence[Any] = (),
@@ -144,7 +144,7 @@ def gen(
     Args:
         name: of its value among the result's variables.
         where: what its text has to satisfy.
-        type: str, int, float or bool.
+        type: of its value: str, int, a dataclass, list[date], ...
         distribution: values whose probabilities are asked for; the likeliest fills it.
         tokenizations: "canonical", each value as the tokenizer spells it; "all", summed
             over every spelling.
@@ -159,8 +159,6 @@ def gen(
     _check_name(name, place)
     if where is not None and not isinstance(where, Condition):
         refuse("Q702", f"the condition of '{name}' is {where!r}, which is none", place)
-    if type is not None and type.__name__ not in HOLE_TYPES:
-        refuse("Q702", f"a hole of the type {type!r}", place, f"expected {', '.join(HOLE_TYPES)}")
     if tokenizations not in ("canonical", "all"):
         refuse("Q702", f"tokenizations is {tokenizations!r}", place, "expected canonical or all")
     if query is not None and not isinstance(query, Nestable):
@@ -168,7 +166,7 @@ def gen(
     return Gen(
         name,
         where,
-        None if type is None else type.__name__,
+        type,
         distribution,
         tokenizations == "all",
         tuple(decorators),
@@ -435,7 +433,11 @@ class _LineWriter:
         if piece.type is None:
             return None
         writer.put(": ")
-        return Annotation(piece.type, None, writer.put(piece.type))
+        name = self._names.name_of_type(piece.type)
+        if name in HOLE_TYPES:
+            return Annotation(name, None, writer.put(name))
+        tree = ast.Name(name, ast.Load())
+        return Annotation(None, None, writer.put_code(tree), tree, tree)
 
     def _value(self, value: Any) -> ast.expr:
         """Return the expression of a value inside a prompt string, where no quotes can be."""

@@ -12,6 +12,7 @@ reading the text gives the very same nodes (`tests/laws/test_builder_laws.py`).
 from __future__ import annotations
 
 import ast
+import builtins
 import keyword
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ _WORDS: dict[type[ast.cmpop], str] = {
     ast.LtE: "<=",
     ast.Gt: ">",
     ast.GtE: ">=",
+    ast.Is: "is",
     ast.In: "in",
     ast.NotIn: "not in",
 }
@@ -63,6 +65,11 @@ class Names:
         if isinstance(value, Reference):
             return ast.Name(value.name, ast.Load())
         return _literal(value) or ast.Name(self.capture(value), ast.Load())
+
+    def name_of_type(self, kind: Any) -> str:
+        """Return the name of a type: its own where it is built in, else one that it gets."""
+        name = getattr(kind, "__name__", "")
+        return name if getattr(builtins, name, None) is kind else self.capture(kind, name)
 
     def capture(self, value: Any, hint: str = "value") -> str:
         """Return the name that a value gets; the same one for the same object."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import date
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -31,7 +32,7 @@ TEXTS = st.text(
 )
 PHRASES = st.text("ab[{\"'\\\n é", min_size=1, max_size=3)
 NUMBERS = st.integers(-2, 40)
-UNITS = st.sampled_from([c.Length, c.ByteLength, c.WordCount, c.TokenLength])
+UNITS = st.sampled_from([c.Length, c.ByteLength, c.WordCount, c.SentenceCount, c.TokenLength])
 
 
 def plain(node):
@@ -47,6 +48,12 @@ def plain(node):
     if isinstance(node, dict):
         return [(key, plain(value)) for key, value in node.items()]
     return node
+
+
+@dataclass
+class Pet:
+    name: str
+    age: int | None = None
 
 
 def same(text):
@@ -88,9 +95,11 @@ LEAVES = st.one_of(
         OPERANDS,
     ).map(lambda pair: pair[0](pair[1])),
     st.sampled_from([r"[a-z]+\n?", "(a|b)*", re.compile("a.b", re.DOTALL)]).map(c.Regex),
-    st.sampled_from([c.Int, c.Float, c.Bool]).map(lambda kind: kind()),
+    st.sampled_from([c.Int, c.Float, c.Bool, c.Date]).map(lambda kind: kind()),
     counts(),
     st.builds(c.Custom, st.sampled_from([same, str.isdigit, len]), OPERANDS),
+    st.sampled_from([int, Pet, list[int], date]).map(c.OfType),
+    st.sampled_from([c.Json(), c.Json({"type": "integer"}, key_order="free"), c.Json(Pet)]),
     st.just(c.Grammar('start: "a"', start="start", lexing="scannerless")),
 )
 
@@ -115,7 +124,7 @@ def gens(draw):
         options["where"] = draw(CONDITIONS)
     kind = draw(st.integers(0, 5))
     if kind == 0:
-        options["type"] = draw(st.sampled_from([int, float, bool, str]))
+        options["type"] = draw(st.sampled_from([int, float, bool, str, Pet, list[int], date]))
     elif kind == 1:
         options["distribution"] = draw(st.one_of(st.lists(PHRASES), st.just(arg("values"))))
         options["tokenizations"] = draw(st.sampled_from(["canonical", "all"]))

@@ -24,7 +24,7 @@ from lmql_like.language.sentences import GRAMMAR_OPERATORS
 from lmql_like.runtime.interpreter import DeadEnd, Fill, Interpreter
 from lmql_like.runtime.masking import build_recognizer
 
-LETTERS = "ab1 é-"
+LETTERS = "ab1 é.-"
 LENGTH = 3
 TEXTS = ["".join(text) for n in range(LENGTH + 1) for text in product(LETTERS, repeat=n)]
 BOUND = f'REGEX(X, r"[{LETTERS}]{{0,{LENGTH}}}")'
@@ -52,10 +52,19 @@ COMPARED = {
     "==": lambda a, b: a == b,
     "!=": lambda a, b: a != b,
 }
+
+
+def sentences(text):
+    """Return how many words end a sentence, and one more for words behind the last of them."""
+    ends = [word.endswith(".") for word in text.split()]
+    return sum(ends) + (ends[-1:] == [False])
+
+
 COUNTED = {
     "len(X)": len,
     "len(BYTES(X))": lambda x: len(x.encode()),
     "len(WORDS(X))": lambda x: len(x.split()),
+    "len(SENTENCES(X))": sentences,
 }
 PATTERNS = [r"(a|b1)*", r"a*ab?", r".*1", r"[^a]+", r"(?:b|é){2}|-?1*", r""]
 
@@ -84,8 +93,8 @@ LEAVES = st.one_of(
         lambda p: (f"REGEX(X, {p!r})", lambda x, y: re.fullmatch(p, x) is not None)
     ),
     st.just(("INT(X)", lambda x, y: re.fullmatch(" ?-?(0|[1-9][0-9]*)", x) is not None)),
-    st.just(("FLOAT(X)", lambda x, y: re.fullmatch(" ?-?(0|[1-9][0-9]*)", x) is not None)),
-    st.just(("BOOL(X)", lambda x, y: False)),
+    st.just(("FLOAT(X)", lambda x, y: re.fullmatch(r" ?-?[1-9][0-9]*(\.[0-9]+)?", x) is not None)),
+    st.sampled_from(["BOOL(X)", "DATE(X)"]).map(lambda text: (text, lambda x, y: False)),
     st.tuples(st.sampled_from(sorted(COUNTED)), st.sampled_from(sorted(COMPARED)), NUMBERS).map(
         lambda t: (f"{t[0]} {t[1]} {t[2]}", lambda x, y: COMPARED[t[1]](COUNTED[t[0]](x), t[2]))
     ),
@@ -141,10 +150,16 @@ GRAMMARS = [
     ("", lambda x: True),
     ('GBNF(X, \'root ::= "a" root "b" | "1"\')', lambda x: x in ("1", "a1b")),
     (
-        'GRAMMAR(X, \'start: "(" | "a" start | "-"\', lexing=\'scannerless\')',
+        'GRAMMAR(X, \'start: "1" | "a" start | "-"\', lexing=\'scannerless\')',
         lambda x: re.fullmatch(r"a*[1-]", x) is not None,
     ),
 ]
+GRAMMARS.append(
+    (
+        'JSON(X, {"type": "integer", "minimum": 0})',
+        lambda x: re.fullmatch(r" ?1+", x) is not None,
+    )
+)
 STOPS = ["", "STOPS_AT", "STOPS_BEFORE"]
 
 SINGLES = sorted({bytes([byte]) for byte in LETTERS.encode()})
@@ -258,14 +273,14 @@ def test_masks_of_conditions_are_brute_force(
 
 WRITTEN = {
     *("STARTS_WITH", "ENDS_WITH", "INCLUDES", "EXCLUDES", "REGEX", "SUBSTRING_OF"),
-    *("INT", "FLOAT", "BOOL", "STOPS_AT", "STOPS_BEFORE", "GRAMMAR", "GBNF"),
+    *("INT", "FLOAT", "BOOL", "DATE", "STOPS_AT", "STOPS_BEFORE", "GRAMMAR", "GBNF"),
 }
 
 
 def test_no_operator_of_the_language_is_left_out():
     assert {name.upper() for name in (*OPERATORS, *GRAMMAR_OPERATORS)} == WRITTEN
     assert set(METHODS) == {"startswith", "endswith"}
-    assert set(UNITS) == {"BYTES", "WORDS", "TOKENS"}
+    assert set(UNITS) == {"BYTES", "WORDS", "SENTENCES", "TOKENS"}
 
 
 @pytest.mark.parametrize(
