@@ -62,7 +62,8 @@ def own_decoders(monkeypatch):
 def test_python_blocks_run(block, tmp_path):
     file = tmp_path / "block.py"  # a file, because queries read their own source
     file.write_text(block, encoding="utf-8")
-    exec(compile(block, str(file), "exec"), {"__name__": "block"})  # noqa: S102 - our own docs
+    code = compile(block, str(file), "exec", dont_inherit=True)
+    exec(code, {"__name__": "block"})  # noqa: S102 - our own docs
 
 
 @pytest.mark.parametrize("block", blocks("console"))
