@@ -162,7 +162,7 @@ def compiled(nodes, built):
     return list_program(program)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(programs())
 def test_what_is_built_is_what_is_read(program):
     built = program._built
@@ -172,7 +172,7 @@ def test_what_is_built_is_what_is_read(program):
     assert compiled(built.nodes, built) == compiled(read, built)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.one_of(TEXTS, st.integers(), st.lists(TEXTS, max_size=2))))
 def test_values_are_text_and_never_code(values):
     program = prompt(*values)
