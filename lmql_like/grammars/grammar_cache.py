@@ -2,7 +2,8 @@
 
 A file is named by a digest of everything that the reading depends on: the text, the
 arguments, the limits, the versions of this package, its reader, Lark and the format. What is
-kept is the grammar as it was read, which no vocabulary changes. A file is a digest of its
+kept is the grammar as it was read, and the network that a parser reads it by; no vocabulary
+changes either. A file is a digest of its
 content, then the content: JSON and numpy arrays, no pickle; whatever does not agree with
 its digest is taken for missing. Files are written beside their place and moved there, so
 readers never see half of one, and of several writers the last one wins.
@@ -17,7 +18,7 @@ import json
 import os
 import tempfile
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, version
@@ -28,12 +29,13 @@ import numpy as np
 
 from lmql_like.grammars.cfg.reader import read_grammar
 from lmql_like.grammars.cfg.rules import LexedGrammar, RuleSet
+from lmql_like.grammars.lexed_automaton import parser_network
 from lmql_like.grammars.limits import DEFAULT_LIMITS, Limits
 from lmql_like.grammars.node_records import NotRecordableError, grammar_of, record_of
 
 __all__ = ["FORMAT", "read_grammar_cached"]
 
-FORMAT = 1  # of the files; counts up whenever reading or writing them changes
+FORMAT = 2  # of the files; counts up whenever reading or writing them changes
 _DIGEST = 32
 
 
@@ -59,6 +61,9 @@ def read_grammar_cached(
     if known is not None:
         return known
     grammar = read_grammar(text, start=start, syntax=syntax, lexing=lexing, limits=limits)
+    if isinstance(grammar, LexedGrammar):
+        network, proven = parser_network(grammar, limits)
+        grammar = replace(grammar, network=network, proven=proven)
     with suppress(NotRecordableError, OSError):
         _store(path, grammar)
     return grammar

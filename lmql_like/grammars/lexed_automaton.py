@@ -8,7 +8,7 @@ import numpy as np
 
 from lmql_like.errors import GrammarError
 from lmql_like.grammars.automata.lexed_dfa import LexedDfa, LexerTables
-from lmql_like.grammars.automata.nfa import NfaBuilder
+from lmql_like.grammars.automata.nfa import Network, NfaBuilder, NfaGraph
 from lmql_like.grammars.automaton import Automaton
 from lmql_like.grammars.cfg.lexed_network import minimized
 from lmql_like.grammars.cfg.lexed_terminals import TerminalAutomaton
@@ -20,7 +20,7 @@ from lmql_like.grammars.limits import Limits
 from lmql_like.kernels import formula as ops
 from lmql_like.kernels.layouts import MOST_TERMINALS
 
-__all__ = ["LexedAutomaton"]
+__all__ = ["LexedAutomaton", "parser_network"]
 
 
 class LexedAutomaton(Automaton):
@@ -45,12 +45,8 @@ class LexedAutomaton(Automaton):
             )
         self._grammar = grammar
         self._limits = limits
-        rules = RuleSet(grammar.rules, grammar.start, grammar.source)
-        builder = NfaBuilder(limits)
-        component = builder.add_network(minimized(build_network(rules, limits)))
-        graph = builder.finish()
-        automata = [terminal.automaton for terminal in grammar.terminals]
-        self._proven = has_no_dead_ends(automata, grammar.ignored, graph)
+        network, self._proven = parser_network(grammar, limits)
+        graph, component = _graph(network, limits)
         self._parser = FormulaAutomaton(
             graph=graph,
             running=(component,),
@@ -64,6 +60,28 @@ class LexedAutomaton(Automaton):
         automata = [terminal.automaton for terminal in self._grammar.terminals]
         tables = _tables(automata, self._grammar.ignored, alphabet)
         return LexedDfa(parser, tables, self._limits, proven=self._proven)
+
+
+def parser_network(grammar: LexedGrammar, limits: Limits) -> tuple[Network, bool]:
+    """Return the network that a parser reads the rules by, and whether it has no dead ends.
+
+    Raises:
+        GrammarError: G202 for a network of more than `limits.max_nfa_states`.
+    """
+    if grammar.network is not None:
+        return grammar.network, bool(grammar.proven)
+    rules = RuleSet(grammar.rules, grammar.start, grammar.source)
+    network = minimized(build_network(rules, limits))
+    automata = [terminal.automaton for terminal in grammar.terminals]
+    graph, _ = _graph(network, limits)
+    return network, has_no_dead_ends(automata, grammar.ignored, graph)
+
+
+def _graph(network: Network, limits: Limits) -> tuple[NfaGraph, int]:
+    """Return a network as the only component of an nfa, and the component's number."""
+    builder = NfaBuilder(limits)
+    component = builder.add_network(network)
+    return builder.finish(), component
 
 
 def _tables(

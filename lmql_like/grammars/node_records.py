@@ -7,11 +7,13 @@ a node that stands in several places is written once, and deep nesting costs no 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lmql_like.grammars.automata.nfa import Network
 from lmql_like.grammars.cfg.lexed_terminals import TerminalAutomaton
 from lmql_like.grammars.cfg.rules import LexedGrammar, LexedTerminal, RuleSet
 from lmql_like.grammars.regex.nodes import (
@@ -67,6 +69,13 @@ def record_of(grammar: RuleSet | LexedGrammar) -> tuple[dict[str, Any], Arrays]:
         parts = [np.array(getattr(a, name), np.int32).reshape(-1, width) for a in automata]
         arrays[name] = np.concatenate([np.zeros((0, width), np.int32), *parts])
         arrays[f"{name}_end"] = np.cumsum([len(part) for part in parts], dtype=np.int32)
+    if grammar.network is not None:
+        network = grammar.network
+        record["proven"] = grammar.proven
+        record["network"] = [network.n_states, network.start, network.accept]
+        for name, width in _PER_NETWORK.items():
+            rows = np.array(getattr(network, name), np.int32).reshape(-1, width)
+            arrays[f"network_{name}"] = rows
     return record, arrays
 
 
@@ -94,10 +103,29 @@ def grammar_of(record: Mapping[str, Any], arrays: Mapping[str, Any]) -> RuleSet 
         )
         terminals.append(LexedTerminal(name, automaton, priority, is_text, _span(span)))
     ignored = frozenset(record["ignored"])
-    return LexedGrammar(rules, record["start"], tuple(terminals), ignored, source)
+    grammar = LexedGrammar(rules, record["start"], tuple(terminals), ignored, source)
+    if "network" not in record:
+        return grammar
+    return replace(grammar, network=_network(record, arrays), proven=record["proven"])
 
 
-# Fields of `TerminalAutomaton` that are rows of so many numbers.
+def _network(record: Mapping[str, Any], arrays: Mapping[str, Any]) -> Network:
+    n_states, start, accept = record["network"]
+    rows = {name: arrays[f"network_{name}"] for name in _PER_NETWORK}
+    return Network(
+        n_states=n_states,
+        edges=rows["edges"],
+        jumps=rows["jumps"],
+        calls=rows["calls"],
+        rule_starts=tuple(rows["rule_starts"].ravel().tolist()),
+        rule_ends=tuple(rows["rule_ends"].ravel().tolist()),
+        start=start,
+        accept=accept,
+    )
+
+
+# Fields of `Network` and `TerminalAutomaton` that are rows of so many numbers.
+_PER_NETWORK = {"edges": 4, "jumps": 2, "calls": 3, "rule_starts": 1, "rule_ends": 1}
 _PER_TERMINAL = {"edges": 4, "accepts": 1, "guards": 2, "guard_accepts": 1}
 
 

@@ -15,6 +15,7 @@ from lmql_like.grammars.token_bytes import read_token_bytes
 from lmql_like.grammars.token_encoding import ByteEncoder, ExactEncoder, LongestMatch
 from lmql_like.grammars.token_trie import make_trie
 from lmql_like.kernels.layouts import TrieArrays
+from lmql_like.kernels.lexed_walk import LARGE
 
 __all__ = ["Vocabulary"]
 
@@ -130,6 +131,12 @@ class Vocabulary:
     def sliced(self) -> SlicedTokens:
         """Kinds of tokens that permissive states admit as a whole, and the tries of the rest."""
         return make_slices(self.tokens, self.n_words)
+
+    @cached_property
+    def spine(self) -> NDArray[np.int32]:
+        """The nodes of the tries of `sliced` with large subtrees, ascending."""
+        end = self.sliced.tries.end
+        return np.flatnonzero(end - np.arange(end.size) >= LARGE).astype(np.int32)
 
     @cached_property
     def flat(self) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:

@@ -23,7 +23,7 @@ from lmql_like.kernels.layouts import (
     NfaArrays,
 )
 
-__all__ = ["add_closure", "enter_calls", "kill_component", "set_hash", "sort"]
+__all__ = ["add_closure", "enter_calls", "frame_of", "kill_component", "set_hash", "sort"]
 
 
 @njit(cache=True, nogil=True)
@@ -211,7 +211,7 @@ def add_closure(
 
 
 @njit(cache=True, nogil=True)
-def _frame(nfa: NfaArrays, dfa: DfaArrays, net: NetworkArrays, pairs: np.ndarray) -> int:
+def frame_of(nfa: NfaArrays, dfa: DfaArrays, net: NetworkArrays, pairs: np.ndarray) -> int:
     """Return the frame of some pairs, made if it is new, or OVERFLOW; sorts the pairs."""
     sort(pairs)
     size = 0
@@ -268,7 +268,7 @@ def enter_calls(nfa: NfaArrays, dfa: DfaArrays, net: NetworkArrays, clock: int, 
             dfa.stack[found] = net.call_pair[entry]
             found += 1
             entry = net.call_next[entry]
-        frame = _frame(nfa, dfa, net, dfa.stack[:found])
+        frame = frame_of(nfa, dfa, net, dfa.stack[:found])
         if frame == OVERFLOW:
             return OVERFLOW
         size = add_closure(nfa, dfa, net, np.int64(net.rule_first[rule]), frame, clock, size)

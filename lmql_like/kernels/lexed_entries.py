@@ -102,6 +102,7 @@ def enter_lexed_compose(
     h: np.ndarray,
     vocabulary: np.ndarray,
     memo: np.ndarray,
+    spine: np.ndarray,
     state: int,
     row: np.ndarray,
 ) -> int:
@@ -110,9 +111,11 @@ def enter_lexed_compose(
     lexer, machine = open_lexer(h), open_machine(h)
     trie, slices = open_trie(vocabulary), open_slices(vocabulary)
     if calls is None:
-        return compose_lexed_mask(nfa, dfa, None, lexer, machine, trie, slices, room, state, row)
+        return compose_lexed_mask(
+            nfa, dfa, None, lexer, machine, trie, slices, room, spine, state, row
+        )
     net = open_network(parser)
-    return compose_lexed_mask(nfa, dfa, net, lexer, machine, trie, slices, room, state, row)
+    return compose_lexed_mask(nfa, dfa, net, lexer, machine, trie, slices, room, spine, state, row)
 
 
 @njit(cache=True, nogil=True)

@@ -18,14 +18,7 @@ from numba import njit
 
 from lmql_like.kernels.compose import TOO_MANY
 from lmql_like.kernels.layouts import (
-    DEAD,
-    EVERY_TERMINAL,
-    LIVE,
-    MEMO_FULL,
-    NEW_ROW,
-    NEW_TOKENS,
     OVERFLOW,
-    TOKENS,
     DfaArrays,
     LexerArrays,
     MachineArrays,
@@ -35,140 +28,30 @@ from lmql_like.kernels.layouts import (
     SliceArrays,
     TrieArrays,
 )
-from lmql_like.kernels.lexer import begin_lexeme, context_of, goes_on, lexer_step, next_winner
-from lmql_like.kernels.memo import (
-    add_node,
-    add_token,
-    begin_part,
-    begin_with_row,
-    find_part,
-    finish_part,
-    list_to_row,
-    write_part,
+from lmql_like.kernels.lexed_parser import parser_step
+from lmql_like.kernels.lexed_walk import LARGE, find_pair, finish_pair, prepare_walk, walk_lexer
+from lmql_like.kernels.lexer import (
+    begin_lexeme,
+    context_of,
+    enter_bucket,
+    enter_key_of,
+    goes_on,
+    lexer_step,
 )
+from lmql_like.kernels.memo import add_token, begin_part, begin_with_row, write_part
 from lmql_like.kernels.slices import is_listed
-from lmql_like.kernels.threads import behind_lexeme, ends_text, machine_step
+from lmql_like.kernels.threads import machine_step
 
 __all__ = ["compose_lexed_mask", "mask_by_threads"]
 
+# What `_follow` misses: a step of the parser, a context, a part, room on the agenda.
+DONE, STEP, CONTEXT, NEXT, ROOM = range(5)
 
-@njit(cache=True, nogil=True)
-def _can_follow(lexer: LexerArrays, state: int, symbol: int) -> int:
-    """Tell whether a lexeme that ended in a state can be followed by a byte class; or OVERFLOW.
+# Items of its `at`: the part whose exit sets are put on the agenda, the first that is not
+# there yet, the parser's state in front of them; how much of the agenda is done; its length.
+PART, LEAF, PARSED, AT, WAITING = range(5)
 
-    What is refuted where every terminal is a candidate is so in each narrower context.
-    """
-    if lexer.follow[state, symbol]:
-        return 1 if lexer.follow[state, symbol] == LIVE else 0
-    found = 0
-    terminal = np.int64(lexer.winner[state])
-    while terminal >= 0 and not found:
-        begun = begin_lexeme(lexer, state, terminal, np.int64(EVERY_TERMINAL))
-        target = lexer_step(lexer, begun, symbol) if begun > 0 else begun
-        if target > 0:
-            found = 1 if lexer.winner[target] >= 0 else goes_on(lexer, target)
-        if min(target, found) == OVERFLOW:
-            return OVERFLOW
-        terminal = next_winner(lexer, state, terminal)
-    lexer.follow[state, symbol] = LIVE if found else DEAD
-    return found
-
-
-@njit(cache=True, nogil=True)
-def _note_ends(lexer: LexerArrays, memo: MemoArrays, state: int, node: int, is_token: int) -> int:
-    """Add a node to the part's exit sets for all terminals that may end in a state."""
-    terminal = np.int64(lexer.winner[state])
-    while terminal >= 0:
-        entry = terminal << 50 | state << 32 | node << 1 | is_token
-        if add_node(memo, entry) == OVERFLOW:
-            return OVERFLOW
-        terminal = next_winner(lexer, state, terminal)
-    return 0
-
-
-@njit(cache=True, nogil=True)
-def _walk(
-    lexer: LexerArrays,
-    trie: TrieArrays,
-    memo: MemoArrays,
-    first: int,
-    last: int,
-    lowest: int,
-) -> int:
-    """Add the tokens and the ends of lexemes at nodes first to last to the part.
-
-    Args:
-        lexer: the lexer.
-        trie: the tries.
-        memo: `memo.path` holds the state in front of the first node, at the node's depth.
-        first: the first node.
-        last: the node behind the last.
-        lowest: above this depth, lexemes that ended in front of a node are noted.
-
-    Returns:
-        0 or OVERFLOW.
-    """
-    path, table, classes, winner = memo.path, lexer.table, lexer.class_of_byte, lexer.winner
-    going, certain, rows, follow = lexer.goes_on, lexer.is_certain, memo.rows, lexer.follow
-    token_start, token_ids, ends = trie.token_start, trie.token_ids, trie.end
-    depths, bytes_in = trie.depth, trie.byte
-    tokens, begin = memo.tokens, memo.counts[TOKENS]
-    used, row = memo.counts[NEW_TOKENS], memo.counts[NEW_ROW]
-    most = rows.shape[1] // 2
-    node = first
-    while node < last:
-        depth = depths[node]
-        source = np.int64(path[depth])
-        symbol = np.int64(classes[bytes_in[node]])
-        target = np.int64(0)
-        if symbol >= 0:
-            target = np.int64(table[source, symbol])
-            if target < 0:
-                target = lexer_step(lexer, source, symbol)
-                if target == OVERFLOW:
-                    return OVERFLOW
-        # Where a longer lexeme surely ends, the shorter one did not.
-        ended = winner[source] >= 0 and depth > lowest and symbol >= 0 and not certain[target]
-        if ended and follow[source, symbol] != DEAD:
-            follows = _can_follow(lexer, source, symbol)
-            if follows and _note_ends(lexer, memo, source, node, 0) == OVERFLOW:
-                follows = OVERFLOW
-            if follows == OVERFLOW:
-                return OVERFLOW
-        if target == 0:
-            node = int(ends[node])
-            continue
-        more = np.int64(going[target])
-        if more != LIVE:
-            more = goes_on(lexer, target)
-            if more == OVERFLOW:
-                return OVERFLOW
-        if not more and winner[target] < 0:
-            node = int(ends[node])
-            continue
-        path[depth + 1] = target
-        for i in range(token_start[node], token_start[node + 1]):
-            if not more:
-                if _note_ends(lexer, memo, target, node, 1) == OVERFLOW:
-                    return OVERFLOW
-                break
-            token = token_ids[i]
-            if row >= 0:
-                rows[row, token >> 5] |= np.int32(1) << np.int32(token & 31)
-                continue
-            if begin + used == tokens.size:
-                memo.counts[MEMO_FULL] = TOKENS
-                return OVERFLOW
-            tokens[begin + used] = token
-            used += 1
-            if used > most:
-                row = list_to_row(memo, used)
-                if row == OVERFLOW:
-                    return OVERFLOW
-                used = 0
-        node += 1
-    memo.counts[NEW_TOKENS] = used
-    return 0
+_MOST_WAITING = 1 << 16
 
 
 @njit(cache=True, nogil=True)
@@ -227,16 +110,14 @@ def _first_part(
     trie: TrieArrays,
     slices: SliceArrays,
     memo: MemoArrays,
+    spine: np.ndarray,
     state: int,
     group: int,
 ) -> int:
     """Return the part of a lexer state, or OVERFLOW."""
-    memo.key[0] = group
-    memo.key[1] = state
-    part = find_part(memo, 2)
+    part = find_pair(memo.buckets, memo.key_start, memo.keys, group, state)
     if part >= 0:
         return part
-    begin_part(memo)
     n_slices = slices.longest.size
     chosen = n_slices + group
     if group == 0:
@@ -247,140 +128,175 @@ def _first_part(
             if admitted == OVERFLOW:
                 return OVERFLOW
             if admitted:
-                if begin_with_row(memo, slices.rows[index]) == OVERFLOW:
-                    return OVERFLOW
                 chosen = index
                 break
-    memo.path[0] = state
+    place = np.empty((3, 1), np.int64)
     first, last = np.int64(slices.first_node[chosen]), np.int64(slices.first_node[chosen + 1])
-    if _walk(lexer, trie, memo, first, last, np.int64(0)) == OVERFLOW:
+    place[0, 0], place[1, 0], place[2, 0] = first, last, state
+    if first < last and prepare_walk(lexer, trie, memo, spine, first, last, state) == OVERFLOW:
         return OVERFLOW
-    return finish_part(memo, -1 - part, 2)
+    begin_part(memo)
+    if chosen < n_slices and begin_with_row(memo, slices.rows[chosen]) == OVERFLOW:
+        return OVERFLOW
+    if walk_lexer(lexer, trie, memo, place[0], place[1], place[2], 1, np.int64(0)) == OVERFLOW:
+        return OVERFLOW
+    return finish_pair(memo, np.int64(group), state)
 
 
 @njit(cache=True, nogil=True)
 def _next_part(
-    dfa: DfaArrays,
     lexer: LexerArrays,
     trie: TrieArrays,
     memo: MemoArrays,
+    spine: np.ndarray,
     leaving: int,
-    parsed: int,
     context: int,
-    group: int,
+    may_end: int,
 ) -> int:
-    """Return the part of an exit set behind whose lexemes the parser is in a state."""
-    may_end = 1 if dfa.accepting[parsed] else 0
-    memo.key[0] = leaving << 8 | group
-    memo.key[1] = context << 1 | may_end
-    part = find_part(memo, 2)
-    if part >= 0:
-        return part
-    begin_part(memo)
+    """Make the part of an exit set, or OVERFLOW.
+
+    Behind its lexemes the parser takes a context next, and `may_end` is 1 if nothing needs to
+    follow. With demands left open no text ends: at its end nothing meets a guard any more.
+    """
     begin, end = memo.exit_start[leaving], memo.exit_start[leaving + 1]
+    nodes, ends = memo.nodes, trie.end
+    enter_key, enter_value = lexer.enter_key, lexer.enter_value
+    mask = enter_key.size - 1
+    places = np.empty((3, end - begin), np.int64)
+    whole = np.empty(end - begin, np.int64)  # nodes at which a lexeme and a token end
+    n, n_whole = 0, 0
     for i in range(begin, end):
-        entry = memo.nodes[i]
+        entry = nodes[i]
         terminal, state = entry >> 50, entry >> 32 & 0x3FFFF
         node = (entry & 0xFFFFFFFF) >> 1
-        start = begin_lexeme(lexer, state, terminal, context)
-        if start == OVERFLOW:
-            return OVERFLOW
-        if entry & 1:
-            if start or ends_text(dfa, lexer, parsed, state, terminal):
-                for k in range(trie.token_start[node], trie.token_start[node + 1]):
-                    if add_token(memo, np.int64(trie.token_ids[k])) == OVERFLOW:
-                        return OVERFLOW
-        elif start:
-            memo.path[trie.depth[node]] = start
-            last = np.int64(trie.end[node])
-            if _walk(lexer, trie, memo, node, last, np.int64(-1)) == OVERFLOW:
+        key = enter_key_of(state, terminal, context)
+        bucket = enter_bucket(key, mask)
+        while enter_key[bucket] and enter_key[bucket] != key:
+            bucket = (bucket + 1) & mask
+        start = np.int64(enter_value[bucket])
+        if not enter_key[bucket]:
+            start = begin_lexeme(lexer, state, terminal, context)
+            if start == OVERFLOW:
                 return OVERFLOW
-    return finish_part(memo, -1 - part, 2)
+        if entry & 1:
+            ends_text = may_end and terminal == lexer.winner[state]
+            if start or (ends_text and lexer.pool[lexer.set_start[state + 1] - 1] >> 32 < 2):
+                whole[n_whole] = node
+                n_whole += 1
+        elif start:
+            last = np.int64(ends[node])
+            made = 0
+            if last - node >= LARGE:
+                made = prepare_walk(lexer, trie, memo, spine, node, last, start)
+            if made == OVERFLOW:
+                return OVERFLOW
+            places[0, n], places[1, n], places[2, n] = node, last, start
+            n += 1
+    begin_part(memo)
+    for i in range(n_whole):
+        node = whole[i]
+        for k in range(trie.token_start[node], trie.token_start[node + 1]):
+            if add_token(memo, np.int64(trie.token_ids[k])) == OVERFLOW:
+                return OVERFLOW
+    lowest = np.int64(-1)
+    if walk_lexer(lexer, trie, memo, places[0], places[1], places[2], n, lowest) == OVERFLOW:
+        return OVERFLOW
+    return finish_pair(memo, np.int64(leaving) << 8, context << 1 | may_end)
 
 
 @njit(cache=True, nogil=True)
-def _push(memo: MemoArrays, size: int, parsed: int, leaving: int) -> int:
-    """Put a parser state and an exit set on the agenda if they were not there yet."""
-    for i in range(size):
-        if memo.agenda[i, 0] == parsed and memo.agenda[i, 1] == leaving:
-            return size
-    if size < memo.agenda.shape[0]:
-        memo.agenda[size, 0] = parsed
-        memo.agenda[size, 1] = leaving
-    return size + 1
+def _put(seen: np.ndarray, key: int) -> bool:
+    """Put a key into an open hash table, 0: free; tell whether it was not there yet."""
+    mask = seen.size - 1
+    bucket = (key * 0x9E3779B97F4A7C1 >> 20) & mask
+    while seen[bucket]:
+        if seen[bucket] == key:
+            return False
+        bucket = (bucket + 1) & mask
+    seen[bucket] = key
+    return True
 
 
 @njit(cache=True, nogil=True)
-def _push_leaves(
-    nfa: NfaArrays,
-    dfa: DfaArrays,
-    net: NetworkArrays | None,
-    lexer: LexerArrays,
-    memo: MemoArrays,
-    part: int,
-    parsed: int,
-    waiting: int,
+def _follow(
+    table: np.ndarray,
+    accepting: np.ndarray,
+    ignored: np.ndarray,
+    context_of_parsed: np.ndarray,
+    buckets: np.ndarray,
+    key_start: np.ndarray,
+    keys: np.ndarray,
+    token_start: np.ndarray,
+    tokens: np.ndarray,
+    part_row: np.ndarray,
+    rows: np.ndarray,
+    leave_start: np.ndarray,
+    leaves: np.ndarray,
+    exit_start: np.ndarray,
+    nodes: np.ndarray,
+    agenda: np.ndarray,
+    seen: np.ndarray,
+    at: np.ndarray,
+    row: np.ndarray,
 ) -> int:
-    """Put the exit sets of a part on the agenda; its new size, OVERFLOW or TOO_MANY."""
-    for i in range(memo.leave_start[part], memo.leave_start[part + 1]):
-        leaving = np.int64(memo.leaves[i])
-        terminal = memo.nodes[memo.exit_start[leaving]] >> 50
-        behind = behind_lexeme(nfa, dfa, net, lexer, parsed, terminal)
-        if behind == OVERFLOW:
-            return OVERFLOW
-        if behind:
-            waiting = _push(memo, waiting, behind, leaving)
-        if waiting > memo.agenda.shape[0]:
-            return TOO_MANY
-    return waiting
+    """Write the parts that are known into a row, until the agenda is done or something is missing.
 
+    The arrays are fields of the parser, the lexer and the memo, one by one: a bundle as a
+    whole would take longer to pass than the whole call to run. `agenda`, int64[m] in and out,
+    has items `parser state << 32 | exit set`; `seen`, int64[2 m] in and out, is a hash table of
+    them; `at`, int64[5] in and out, see PART to WAITING, says where to go on; bits of `row`,
+    int32[words], are only added.
 
-@njit(cache=True, nogil=True)
-def _collect(
-    nfa: NfaArrays,
-    dfa: DfaArrays,
-    net: NetworkArrays | None,
-    lexer: LexerArrays,
-    machine: MachineArrays,
-    trie: TrieArrays,
-    slices: SliceArrays,
-    memo: MemoArrays,
-    state: int,
-    group: int,
-    found: int,
-) -> int:
-    """Append a state's parts for one group to memo.found; their number, OVERFLOW or TOO_MANY."""
-    waiting = 0
-    for i in range(machine.set_start[state], machine.set_start[state + 1]):
-        thread = machine.pool[i]
-        part = _first_part(lexer, trie, slices, memo, thread & 0xFFFFFFFF, group)
-        if part == OVERFLOW:
-            return OVERFLOW
-        if found == memo.found.size:
-            return TOO_MANY
-        memo.found[found] = part
-        found += 1
-        waiting = _push_leaves(nfa, dfa, net, lexer, memo, part, thread >> 32, waiting)
-        if waiting < 0:
-            return waiting
-    done = 0
-    while done < waiting:
-        parsed, leaving = memo.agenda[done, 0], memo.agenda[done, 1]
+    Returns DONE, or what is missing: STEP, CONTEXT, NEXT or ROOM.
+    """
+    part, leaf, parsed = at[PART], at[LEAF], at[PARSED]
+    done, waiting = at[AT], at[WAITING]
+    missing = DONE
+    while True:
+        last = np.int64(leave_start[part + 1])
+        while leaf < last:
+            if waiting == agenda.size:
+                missing = ROOM
+                break
+            leaving = np.int64(leaves[leaf])
+            terminal = nodes[exit_start[leaving]] >> 50
+            behind = np.int64(parsed)
+            if not ignored[terminal]:
+                behind = np.int64(table[parsed, terminal])
+                if behind < 0:
+                    missing = STEP
+                    break
+            if behind and _put(seen, behind << 32 | leaving):
+                agenda[waiting] = behind << 32 | leaving
+                waiting += 1
+            leaf += 1
+        if missing != DONE or done == waiting:
+            break
+        parsed, leaving = agenda[done] >> 32, agenda[done] & 0xFFFFFFFF
+        context = np.int64(0)
+        if parsed < context_of_parsed.size:
+            context = np.int64(context_of_parsed[parsed])
+        if context == 0:
+            missing = CONTEXT
+            break
+        may_end = 1 if accepting[parsed] else 0
+        found = find_pair(buckets, key_start, keys, leaving << 8, context << 1 | may_end)
+        if found < 0:
+            missing = NEXT
+            break
         done += 1
-        context = context_of(lexer, nfa, dfa, parsed)
-        if context == OVERFLOW:
-            return OVERFLOW
-        part = _next_part(dfa, lexer, trie, memo, leaving, parsed, context, group)
-        if part == OVERFLOW:
-            return OVERFLOW
-        if found == memo.found.size:
-            return TOO_MANY
-        memo.found[found] = part
-        found += 1
-        waiting = _push_leaves(nfa, dfa, net, lexer, memo, part, parsed, waiting)
-        if waiting < 0:
-            return waiting
-    return found
+        part, leaf = found, np.int64(leave_start[found])
+        stored = part_row[part]
+        if stored >= 0:
+            for word in range(row.size):
+                row[word] |= rows[stored, word]
+        else:
+            for i in range(token_start[part], token_start[part + 1]):
+                token = tokens[i]
+                row[token >> 5] |= np.int32(1) << np.int32(token & 31)
+    at[PART], at[LEAF], at[PARSED] = part, leaf, parsed
+    at[AT], at[WAITING] = done, waiting
+    return missing
 
 
 @njit(cache=True, nogil=True)
@@ -393,6 +309,7 @@ def compose_lexed_mask(
     trie: TrieArrays,
     slices: SliceArrays,
     memo: MemoArrays,
+    spine: np.ndarray,
     state: int,
     row: np.ndarray,
 ) -> int:
@@ -407,21 +324,76 @@ def compose_lexed_mask(
         trie: the tries of `slices`.
         slices: groups of tokens and their slices.
         memo: the parts, grown on the way.
+        spine: int32[...] the nodes of the tries with large subtrees, ascending.
         state: the machine's state.
         row: int32[words] in and out; bits are only added.
 
     Returns:
         0, OVERFLOW (grow what is marked full and call again) or TOO_MANY.
     """
-    found = 0
-    for group in range(slices.first_node.size - 1 - slices.longest.size):
-        found = _collect(
-            nfa, dfa, net, lexer, machine, trie, slices, memo, state, np.int64(group), found
-        )
-        if found < 0:
-            return found
-    for i in range(found):
-        write_part(memo, memo.found[i], row)
+    agenda, seen = np.empty(1024, np.int64), np.zeros(2048, np.int64)
+    at = np.zeros(5, np.int64)
+    first, n_groups = machine.set_start[state], slices.first_node.size - 1 - slices.longest.size
+    for index in range((machine.set_start[state + 1] - first) * n_groups):
+        thread, group = machine.pool[first + index // n_groups], np.int64(index % n_groups)
+        part = _first_part(lexer, trie, slices, memo, spine, thread & 0xFFFFFFFF, group)
+        if part == OVERFLOW:
+            return OVERFLOW
+        write_part(memo, part, row)
+        at[PART], at[LEAF], at[PARSED] = part, memo.leave_start[part], thread >> 32
+        while True:
+            missing = _follow(
+                dfa.table,
+                dfa.accepting,
+                lexer.ignored,
+                lexer.context_of,
+                memo.buckets,
+                memo.key_start,
+                memo.keys,
+                memo.token_start,
+                memo.tokens,
+                memo.part_row,
+                memo.rows,
+                memo.leave_start,
+                memo.leaves,
+                memo.exit_start,
+                memo.nodes,
+                agenda,
+                seen,
+                at,
+                row,
+            )
+            if missing == DONE:
+                break
+            if missing == ROOM:
+                if agenda.size == _MOST_WAITING:
+                    return TOO_MANY
+                longer = np.empty(2 * agenda.size, np.int64)
+                seen = np.zeros(2 * seen.size, np.int64)
+                for i in range(agenda.size):
+                    longer[i] = agenda[i]
+                    _put(seen, agenda[i])
+                agenda = longer
+                continue
+            if missing == STEP:
+                made = np.int64(0)
+                for leaf in range(at[LEAF], memo.leave_start[at[PART] + 1]):
+                    terminal = memo.nodes[memo.exit_start[memo.leaves[leaf]]] >> 50
+                    if lexer.ignored[terminal]:
+                        continue
+                    made = parser_step(nfa, dfa, net, at[PARSED], terminal)
+                    if made > 0:
+                        made = context_of(lexer, nfa, dfa, made)
+                    if made == OVERFLOW:
+                        break
+            else:
+                parsed, leaving = agenda[at[AT]] >> 32, agenda[at[AT]] & 0xFFFFFFFF
+                made = context_of(lexer, nfa, dfa, parsed)
+                if missing == NEXT and made != OVERFLOW:
+                    may_end = 1 if dfa.accepting[parsed] else 0
+                    made = _next_part(lexer, trie, memo, spine, leaving, made, may_end)
+            if made == OVERFLOW:
+                return OVERFLOW
     return 0
 
 

@@ -34,7 +34,16 @@ from lmql_like.kernels.layouts import (
     NfaArrays,
 )
 
-__all__ = ["begin_lexeme", "context_of", "goes_on", "lexer_step", "next_winner", "rehash_lexer"]
+__all__ = [
+    "begin_lexeme",
+    "context_of",
+    "enter_bucket",
+    "enter_key_of",
+    "goes_on",
+    "lexer_step",
+    "next_winner",
+    "rehash_lexer",
+]
 
 _MEMBERS = 5  # in LEXER_FULL: the scratch had no room
 _LAYERS = 40  # demands at one time; a text that makes more of them is refused
@@ -280,6 +289,18 @@ def _make_beginning(lexer: LexerArrays, state: int, terminal: int, context: int)
 
 
 @njit(cache=True, nogil=True)
+def enter_key_of(state: int, terminal: int, context: int) -> np.int64:
+    """Return the key of a lexeme's beginning in `lexer.enter_key`, never 0."""
+    return (np.int64(state) << 40 | np.int64(terminal + 1) << 24 | context) + 1
+
+
+@njit(cache=True, nogil=True)
+def enter_bucket(key: int, mask: int) -> np.int64:
+    """Return the place in `lexer.enter_key` at which a key is looked for first."""
+    return (key * 0x9E3779B97F4A7C1 >> 20) & mask
+
+
+@njit(cache=True, nogil=True)
 def begin_lexeme(lexer: LexerArrays, state: int, terminal: int, context: int) -> int:
     """Return the state in which the lexeme behind one that ended begins.
 
@@ -292,9 +313,9 @@ def begin_lexeme(lexer: LexerArrays, state: int, terminal: int, context: int) ->
     Returns:
         The state; 0 where no lexeme can follow, OVERFLOW.
     """
-    key = (np.int64(state) << 40 | np.int64(terminal + 1) << 24 | context) + 1
+    key = enter_key_of(state, terminal, context)
     mask = lexer.enter_key.size - 1
-    bucket = (key * 0x9E3779B97F4A7C1 >> 20) & mask
+    bucket = enter_bucket(key, mask)
     while lexer.enter_key[bucket]:
         if lexer.enter_key[bucket] == key:
             return np.int64(lexer.enter_value[bucket])

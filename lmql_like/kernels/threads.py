@@ -24,8 +24,8 @@ from lmql_like.kernels.layouts import (
     NetworkArrays,
     NfaArrays,
 )
+from lmql_like.kernels.lexed_parser import parser_step
 from lmql_like.kernels.lexer import begin_lexeme, context_of, goes_on, lexer_step, next_winner
-from lmql_like.kernels.subset import successor
 
 __all__ = [
     "behind_lexeme",
@@ -50,8 +50,7 @@ def behind_lexeme(
     """Return the parser state behind a lexeme, 0 or OVERFLOW; ignored ones leave it as it is."""
     if lexer.ignored[terminal]:
         return parsed
-    known = np.int64(dfa.table[parsed, terminal])
-    return known if known >= 0 else successor(nfa, dfa, net, parsed, terminal)
+    return parser_step(nfa, dfa, net, parsed, terminal)
 
 
 @njit(cache=True, nogil=True)

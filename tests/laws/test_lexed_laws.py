@@ -11,6 +11,7 @@ from naive_lexed import lex_and_parse
 from lmql_like.errors import GrammarError
 from lmql_like.grammars import TokenMasker, Vocabulary, compile_grammar
 from lmql_like.grammars.cfg.lexed_grammar import read_lexed
+from lmql_like.kernels.lexed_entries import enter_lexed_walk
 
 ALPHABET = b"abc"
 TEXTS = [bytes(text) for length in range(5) for text in itertools.product(ALPHABET, repeat=length)]
@@ -114,6 +115,29 @@ def test_a_token_is_allowed_where_a_completion_exists(text, longer, data):
             return
         chosen = data.draw(st.sampled_from(allowed))
         state, written = masker.advance(state, chosen), written + tokens[chosen]
+
+
+# Enough tokens that their trie has large subtrees, whose walks are shared.
+WIDE = [bytes(text) for length in range(1, 7) for text in itertools.product(b"abc", repeat=length)]
+
+
+@settings(max_examples=15)
+@given(grammars(), st.text("abc", max_size=5))
+def test_masks_are_put_together_as_they_are_walked(text, written):
+    _, automaton = compiled(text)
+    dfa = automaton.dfa(ALPHABET)
+    memo = dfa.new_memo(Vocabulary(WIDE), 1 << 24)
+    states = [dfa.advance(dfa.start, written.encode()[:k]) if dfa.start else 0 for k in range(6)]
+    for state in filter(None, dict.fromkeys(states)):
+        composed, walked = np.zeros((2, memo.vocabulary.n_words), np.int32)
+        dfa.mask(state, memo, composed)
+        tokens, every = memo.vocabulary.sliced.handle, np.empty(0, np.uint8)
+        dfa._run(enter_lexed_walk, tokens, memo, state, every, walked)
+        live = [t for t, token in enumerate(WIDE) if dfa.advance(state, token)]
+        bits = np.unpackbits(composed.view(np.uint8), bitorder="little")
+        assert np.flatnonzero(bits).tolist() == live
+        if dfa._proven:  # what is walked may lead to a dead end
+            assert np.array_equal(composed, walked)
 
 
 @pytest.mark.parametrize(

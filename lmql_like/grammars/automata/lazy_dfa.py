@@ -231,23 +231,23 @@ class LazyDfa:
         return handle_of((*self._nfa, *self._dfa, *(self._net or ())))
 
     def grow(self) -> None:
-        """Double the array that was full."""
+        """Make the array that was full four times as long: what is not used takes no memory."""
         old, limits = self._dfa, self._limits
         n_states, n_items, n_frames, n_pairs, _, full = (int(count) for count in old.counts)
         room = replace(self._room)
         if full == STATES:
             check_limit("automaton states", "max_states", limits.max_states, n_states)
-            room.states = min(2 * room.states, limits.max_states + 1)
+            room.states = min(4 * room.states, limits.max_states + 1)
         elif full == ITEMS:
             check_limit("positions in its states", "max_set_items", limits.max_set_items, n_items)
             # One set may be as large as the scratch: the pool must take the next one.
-            room.items = max(2 * room.items, n_items + 2 * room.scratch)
+            room.items = max(4 * room.items, n_items + 2 * room.scratch)
         elif full == FRAMES:
             check_limit("frames of rules", "max_frames", limits.max_frames, n_frames)
-            room.frames = 2 * room.frames
+            room.frames = 4 * room.frames
         elif full == PAIRS:
             check_limit("callers of rules", "max_set_items", limits.max_set_items, n_pairs)
-            room.pairs = max(2 * room.pairs, n_pairs + room.scratch)
+            room.pairs = max(4 * room.pairs, n_pairs + room.scratch)
         else:
             check_limit("positions at once", "max_set_items", limits.max_set_items, room.scratch)
             room.scratch = 2 * room.scratch

@@ -44,7 +44,7 @@ from lmql_like.kernels.threads import rehash_machine
 
 __all__ = ["LexedDfa", "LexerTables"]
 
-_STATES = 1024  # room at first
+_STATES = 4096  # room at first; what is not used takes no memory
 _SEARCH = 20_000  # states that a search for a completion may see
 
 
@@ -169,7 +169,7 @@ class LexedDfa:
 
     def mask(self, state: int, memo: MaskMemo, row: NDArray[np.int32]) -> None:
         """Add the bits of the tokens that may follow a state to a packed row."""
-        tokens = memo.vocabulary.sliced.handle
+        tokens, spine = memo.vocabulary.sliced.handle, memo.vocabulary.spine
         memo.begin_mask()
         if not self._proven:
             ends = self.token_ends(state, memo)
@@ -177,7 +177,7 @@ class LexedDfa:
                 wanted = np.zeros(int(ends[-1]) + 1, np.uint8)
                 wanted[ends] = 1
                 self.mask_ending_in(state, memo, wanted, row)
-        elif self._run(enter_lexed_compose, tokens, memo, state, row) == TOO_MANY:
+        elif self._run(enter_lexed_compose, tokens, memo, spine, state, row) == TOO_MANY:
             row[:] = 0
             self._run(enter_lexed_walk, tokens, memo, state, np.empty(0, np.uint8), row)
 
@@ -334,8 +334,8 @@ def _lexer_room(tables: LexerTables) -> LexerArrays:
         counts=counts,
         contexts=contexts,
         context_of=np.zeros(4096, np.int32),
-        enter_key=np.zeros(8192, np.int64),
-        enter_value=np.zeros(8192, np.int32),
+        enter_key=np.zeros(32768, np.int64),
+        enter_value=np.zeros(32768, np.int32),
         members=np.empty(2 * tables.accepts.size + 256, np.int64),
         queue=np.empty(_STATES, np.int32),
         visited=np.zeros(_STATES + 1, np.int32),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from lmql_like.grammars.automata.nfa import Network
 from lmql_like.grammars.cfg.lexed_terminals import TerminalAutomaton
 from lmql_like.grammars.regex.nodes import Node
 from lmql_like.source import Source, Span
@@ -62,6 +63,8 @@ class LexedGrammar:
         terminals: by rank; of several that match the same text the first counts.
         ignored: indexes of the terminals that may stand anywhere.
         source: the text the rules came from; spans point into it.
+        network: the rules as a parser reads them, if that was made already.
+        proven: whether the network surely has no dead ends; None if it was not made.
     """
 
     rules: Mapping[str, Node]
@@ -69,3 +72,5 @@ class LexedGrammar:
     terminals: tuple[LexedTerminal, ...]
     ignored: frozenset[int]
     source: Source
+    network: Network | None = field(default=None, compare=False)
+    proven: bool | None = field(default=None, compare=False)
