@@ -97,7 +97,7 @@ def _tables(
     edges = np.concatenate(parts)
     class_of_byte, low, high, kept = byte_classes(edges, alphabet)
     rows = np.column_stack([edges[kept, 0], low, high, edges[kept, 3]]).astype(np.int32)
-    rows = rows[np.argsort(rows[:, 0], kind="stable")]
+    rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
     accepts, guard_accepts = np.zeros(n, np.int8), np.zeros(n, np.int8)
     guards = []
     for automaton, offset in zip(automata, offsets.tolist(), strict=False):

@@ -36,6 +36,7 @@ class MaskMemo:
         classes: look-ahead classes of its nfa states, None where they are not used.
         vocabulary: the tokens.
         budget: bytes of parts; where they are used up, all parts are forgotten.
+        parts: how many parts there is room for at first, a power of two.
 
     Attributes:
         vocabulary: the tokens.
@@ -49,23 +50,25 @@ class MaskMemo:
         classes: NDArray[np.int64] | None,
         vocabulary: Vocabulary,
         budget: int,
+        *,
+        parts: int = 2048,
     ) -> None:
         self.vocabulary = vocabulary
         self._budget = budget
         self._may_forget = True
         self.has_classes = classes is not None
         self._arrays = MemoArrays(
-            buckets=np.zeros(1 << 12, np.int32),
-            key_start=np.zeros(2048 + 1, np.int64),
-            keys=np.empty(1 << 14, np.int64),
-            token_start=np.zeros(2048 + 1, np.int64),
-            tokens=np.empty(1 << 18, np.int32),
-            part_row=np.zeros(2048, np.int32),
-            leave_start=np.zeros(2048 + 1, np.int64),
-            leaves=np.empty(1 << 13, np.int32),
+            buckets=np.zeros(2 * parts, np.int32),
+            key_start=np.zeros(parts + 1, np.int64),
+            keys=np.empty(8 * parts, np.int64),
+            token_start=np.zeros(parts + 1, np.int64),
+            tokens=np.empty(128 * parts, np.int32),
+            part_row=np.zeros(parts, np.int32),
+            leave_start=np.zeros(parts + 1, np.int64),
+            leaves=np.empty(4 * parts, np.int32),
             rows=np.empty((256, vocabulary.n_words), np.int32),
-            exit_buckets=np.zeros(1 << 11, np.int32),
-            exit_start=np.zeros(1024 + 1, np.int64),
+            exit_buckets=np.zeros(parts, np.int32),
+            exit_start=np.zeros(parts // 2 + 1, np.int64),
             nodes=np.empty(1 << 17, np.int64),
             counts=np.zeros(11, np.int64),
             probes=_slice_probes(class_of_byte, vocabulary.sliced.slices),

@@ -262,7 +262,7 @@ class LexerArrays(NamedTuple):
     """
 
     class_of_byte: NDArray[np.int32]  # [256]; -1: no token of the vocabulary has this byte
-    edge_start: NDArray[np.int32]  # [n + 1] edges of nfa state s
+    edge_start: NDArray[np.int32]  # [n + 1] edges of nfa state s, by their first class
     edge_low: NDArray[np.int32]  # [edges] first class
     edge_high: NDArray[np.int32]  # [edges] last class
     edge_to: NDArray[np.int32]  # [edges] target

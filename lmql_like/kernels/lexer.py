@@ -170,7 +170,7 @@ def lexer_step(lexer: LexerArrays, state: int, symbol: int) -> int:
                 continue
             if low > symbol:
                 last = min(last, low - 1)
-                continue
+                break  # edges of a state ascend
             first, last = max(first, low), min(last, high)
             target = np.int64(lexer.edge_to[edge])
             if layer >= 2 and lexer.guard_accepts[target]:

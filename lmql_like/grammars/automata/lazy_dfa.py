@@ -47,6 +47,7 @@ from lmql_like.kernels.subset import rehash, rehash_frames
 __all__ = ["LazyDfa", "NetworkTables", "check_limit"]
 
 _PER_STATE = ("status", "distance", "accepting", "injecting", "stopped", "leaving", "companion")
+_LARGE = 256  # nfa states; grammars that have them meet many states
 _MOST_CLASSIFIED = 200_000  # nfa states; above, each is a class of its own
 
 
@@ -72,12 +73,13 @@ class LazyDfa:
         self._lock = threading.RLock()
         self._n_classes = int(nfa.class_of_byte.max()) + 1
         has_calls = network is not None
+        # Pages of large arrays cost nothing until they are written to, but to ask for them does.
+        wide = 8 if has_calls and nfa.component.size >= _LARGE else 1
         self._room = _Room(
-            # Pages of large arrays cost nothing until they are written to.
-            states=min(2048, limits.max_states + 1),
-            items=min(16384, 4 * limits.max_set_items + 64),
-            frames=1024 if has_calls else 1,
-            pairs=4096 if has_calls else 1,
+            states=min(2048 * wide, limits.max_states + 1),
+            items=min(16384 * wide, 4 * limits.max_set_items + 64),
+            frames=1024 * wide if has_calls else 1,
+            pairs=4096 * wide if has_calls else 1,
             # Without calls, only as many items as nfa states can be met at once.
             scratch=(256 if has_calls else 0) + 2 * nfa.component.size + 16,
         )

@@ -45,6 +45,8 @@ from lmql_like.kernels.threads import rehash_machine
 __all__ = ["LexedDfa", "LexerTables"]
 
 _STATES = 4096  # room at first; what is not used takes no memory
+_PARTS = 16384  # of a memo for many terminals, at first
+_MANY_TERMINALS = 48
 _SEARCH = 20_000  # states that a search for a completion may see
 
 
@@ -165,7 +167,8 @@ class LexedDfa:
 
     def new_memo(self, vocabulary: Vocabulary, budget: int) -> MaskMemo:
         """Return an empty memo for the masks of this automaton over a vocabulary."""
-        return MaskMemo(self._lexer.class_of_byte, None, vocabulary, budget)
+        parts = _PARTS if self._lexer.first.size >= _MANY_TERMINALS else _PARTS // 8
+        return MaskMemo(self._lexer.class_of_byte, None, vocabulary, budget, parts=parts)
 
     def mask(self, state: int, memo: MaskMemo, row: NDArray[np.int32]) -> None:
         """Add the bits of the tokens that may follow a state to a packed row."""

@@ -67,14 +67,21 @@ class _Nfa:
         moves: (symbol, target) by state.
         jumps: empty moves by state.
         ends: the accepting states.
+        is_live: every state is known to lead to one.
     """
 
     def __init__(
-        self, moves: dict[int, list[tuple[int, int]]], jumps: dict[int, list[int]], ends: set[int]
+        self,
+        moves: dict[int, list[tuple[int, int]]],
+        jumps: dict[int, list[int]],
+        ends: set[int],
+        *,
+        is_live: bool = True,
     ) -> None:
         self.moves = moves
         self.jumps = jumps
         self.ends = ends
+        self.is_live = is_live
 
     def least(self, start: int, budget: list[int]) -> _Rule:
         """Return the least deterministic automaton from a state on.
@@ -100,7 +107,8 @@ class _Nfa:
             rows.append(row)
             if budget[0] < 0:
                 raise _TooLargeError
-        return _least(rows, [not items.isdisjoint(self.ends) for items in sets])
+        ends = self.ends
+        return _least(rows, [not items.isdisjoint(ends) for items in sets], is_live=self.is_live)
 
     def _closed(self, states: set[int]) -> frozenset[int]:
         stack = [state for state in states if state in self.jumps]
@@ -112,10 +120,11 @@ class _Nfa:
         return frozenset(states)
 
 
-def _least(rows: list[_Moves], ends: list[bool]) -> _Rule:
+def _least(rows: list[_Moves], ends: list[bool], *, is_live: bool = False) -> _Rule:
     """Return the least automaton of a deterministic one: by Moore's refinement (1956)."""
-    live = _live(rows, ends)
-    rows = [{symbol: to for symbol, to in row.items() if live[to]} for row in rows]
+    if not is_live:
+        live = _live(rows, ends)
+        rows = [{symbol: to for symbol, to in row.items() if live[to]} for row in rows]
     block, n = [int(end) for end in ends], 0
     while True:
         known: dict[tuple[int, ...], int] = {}
@@ -189,7 +198,7 @@ def _rules_of(network: Network, budget: list[int]) -> dict[int, _Rule]:
     jumps: dict[int, list[int]] = {}
     for source, target in network.jumps.tolist():
         jumps.setdefault(source, []).append(target)
-    nfa = _Nfa(moves, jumps, {*network.rule_ends, network.accept})
+    nfa = _Nfa(moves, jumps, {*network.rule_ends, network.accept}, is_live=False)
     starts = [*network.rule_starts, network.start]
     return {rule: nfa.least(start, budget) for rule, start in enumerate(starts)}
 
@@ -242,8 +251,8 @@ def _put_in_place(rules: dict[int, _Rule], whole: int, limit: int, budget: list[
     """
     for number in rules:
         _loop_back(rules, number, budget)
+    _join_equal(rules, whole, budget)
     while True:
-        _join_equal(rules, whole, budget)
         best, least = -1, limit - sum(len(rule.moves) for rule in rules.values())
         callers = _callers(rules, whole)
         for number, copies in callers.items():
@@ -252,12 +261,13 @@ def _put_in_place(rules: dict[int, _Rule], whole: int, limit: int, budget: list[
                 if growth <= least and (best < 0 or growth < least):
                     best, least = number, growth
         if best < 0:
-            return
+            break
         changed = {c: _with_rule(rules[c], best, rules[best], budget) for c in callers[best]}
         rules.update(changed)
         del rules[best]
         for number in changed:
             _loop_back(rules, number, budget)
+    _join_equal(rules, whole, budget)
 
 
 def _callers(rules: dict[int, _Rule], whole: int) -> dict[int, dict[int, int]]:

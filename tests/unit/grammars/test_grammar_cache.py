@@ -51,6 +51,17 @@ def assert_alike(one, other):
         assert all(getattr(a.automaton, n) == getattr(b.automaton, n) for n in names)
 
 
+def test_what_a_parser_makes_of_the_rules_is_kept_too(tmp_path):
+    first, second = (read_grammar_cached(LEXED, tmp_path).network for _ in range(2))
+    assert first is not second
+    for name in ("n_states", "start", "accept", "rule_starts", "rule_ends"):
+        assert getattr(first, name) == getattr(second, name)
+    for name in ("edges", "jumps", "calls"):
+        assert getattr(first, name).tolist() == getattr(second, name).tolist()
+    proven = [read_grammar_cached(text, tmp_path).proven for text in (LEXED, "start: A A\nA: /a+/")]
+    assert proven == [True, False]
+
+
 @pytest.mark.parametrize(("text", "syntax", "lexing", "good", "bad"), CASES)
 def test_the_second_reading_comes_from_the_disk(
     text, syntax, lexing, good, bad, tmp_path, monkeypatch
