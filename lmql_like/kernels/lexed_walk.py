@@ -150,17 +150,9 @@ def walk_lexer(
 ) -> int:
     """Add the tokens and the ends of lexemes below some places of the tries to the part.
 
-    Large subtrees are walked only where `prepare_walk` did not do it before.
-
-    Args:
-        lexer: the lexer.
-        trie: the tries.
-        memo: the part; `memo.path` is scratch.
-        firsts: int64[n] the first node of each place.
-        lasts: int64[n] the node behind its last.
-        states: int64[n] the lexer's state in front of the first node.
-        n: how many places there are.
-        lowest: above this depth, lexemes that ended in front of a node are noted.
+    Large subtrees are walked only where `prepare_walk` did not do it before. Place i are the
+    nodes firsts[i] to lasts[i], int64[n] each, with the lexer in states[i] in front of them.
+    Lexemes that ended in front of a node are noted at depths above `lowest` only.
 
     Returns:
         0 or OVERFLOW.
