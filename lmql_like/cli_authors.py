@@ -59,7 +59,7 @@ def check(file: str | None, code: str | None, strict: bool, as_json: bool) -> No
 
 
 def _show_facts(program: Program) -> None:
-    from lmql_like.language.listing import own_conditions
+    from lmql_like.language.listing import own_conditions, own_types
 
     for parameter in program.parameters:
         kind = getattr(parameter.annotation, "__name__", None) or parameter.annotation or "str"
@@ -71,6 +71,8 @@ def _show_facts(program: Program) -> None:
         click.echo(
             f"  condition {condition} (a function's: checked when the hole ends, not masked)"
         )
+    for kind in own_types(program):
+        click.echo(f"  type {kind} (read when its hole begins: validators are checked, not masked)")
     if program.decoder:
         click.echo(f"  decoder {program.decoder.name}")
 

@@ -21,8 +21,9 @@ from lmql_like.language.program import (
     RoleTag,
     Run,
 )
+from lmql_like.language.typed import IsOfType
 
-__all__ = ["list_program", "own_conditions"]
+__all__ = ["list_program", "own_conditions", "own_types"]
 
 
 def list_program(program: Program) -> str:
@@ -127,6 +128,17 @@ def own_conditions(program: Program) -> list[str]:
         _code(call.call)
         for call in calls
         if call.function is None or call.function.text not in operators
+    ]
+    return list(dict.fromkeys(shown))
+
+
+def own_types(program: Program) -> list[str]:
+    """Return the types of holes that are not known before the program runs, each once."""
+    holes = [step.hole for step in program.instructions if isinstance(step, Ask)]
+    shown = [
+        _code(hole.typed.operand)
+        for hole in holes
+        if isinstance(hole.typed, IsOfType) and not hole.typed.operand.is_literal
     ]
     return list(dict.fromkeys(shown))
 

@@ -79,3 +79,13 @@ def test_check_of_a_query_that_cannot_be_run_is_an_error():
     result = invoke("check", "-c", '"[X]" where len(Y) < 3')
     assert (result.exit_code, result.stdout) == (2, "")
     assert "error[Q104]" in result.stderr
+
+
+def test_check_names_types_that_are_only_known_when_the_program_runs():
+    code = "from datetime import date\nclass P:\n    pass\n" + '"[D: date] [X: list[P]]"'
+    result = invoke("check", "-c", code)
+    assert result.exit_code == 0
+    types = [line for line in result.stdout.splitlines() if line.startswith("  type ")]
+    assert types == [
+        "  type `list[P]` (read when its hole begins: validators are checked, not masked)"
+    ]
