@@ -167,7 +167,7 @@ class LexedDfa:
 
     def new_memo(self, vocabulary: Vocabulary, budget: int) -> MaskMemo:
         """Return an empty memo for the masks of this automaton over a vocabulary."""
-        parts = _PARTS if self._lexer.first.size >= _MANY_TERMINALS else _PARTS // 8
+        parts = _PARTS if self._lexer.first.size >= _MANY_TERMINALS else _PARTS // 4
         return MaskMemo(self._lexer.class_of_byte, None, vocabulary, budget, parts=parts)
 
     def mask(self, state: int, memo: MaskMemo, row: NDArray[np.int32]) -> None:
