@@ -14,7 +14,7 @@ from lmql_like.grammars.formulas import And, Formula, Matches, Not, Occurs, all_
 
 __all__ = ["Covers", "join_phrases"]
 
-_MOST_STATES = 1 << 16
+_MOST_STATES = 1 << 18
 _MOST_GOALS = 13  # any subset of them may be covered
 _MOST_BYTES = 4096
 

@@ -260,7 +260,7 @@ def test_the_first_goals_are_joined_and_the_others_kept():
     (covering,) = [part for part in joined.parts if isinstance(part, Covers)]
     kept = [part for part in joined.parts if part in wanted]
     assert covering.automaton.reader.n_goals + len(kept) == 20
-    assert covering.automaton.node.n_states <= 1 << 16
+    assert covering.automaton.node.n_states <= 1 << 18
     assert length in joined.parts
     assert join_phrases(length) == length
 
