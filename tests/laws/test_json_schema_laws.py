@@ -17,7 +17,7 @@ from lmql_like.errors import SchemaError
 from lmql_like.grammars import TokenMasker, Vocabulary
 from lmql_like.grammars.compiler import compile_formula
 from lmql_like.grammars.formulas import Derives, Matches
-from lmql_like.grammars.json_schema import compile_json, compile_json_schema
+from lmql_like.grammars.json_schema import compile_json, compile_json_schema, counting
 from lmql_like.grammars.json_schema.conditions import both, either, negate
 from lmql_like.grammars.json_schema.numbers import (
     Above,
@@ -131,6 +131,22 @@ def test_characters_are_counted_beside_a_pattern(pattern, low, high, texts, rng)
     for text in texts:
         wanted = low <= len(text) <= high and re.search(pattern, text) is not None
         assert automaton.matches(spelled(text, rng)) == wanted, text
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 30), st.none() | st.integers(0, 40), st.integers(2, 7))
+def test_characters_are_counted_by_blocks(low, more, block):
+    high = None if more is None else low + more
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(counting, "_MOST_COPIES", 3)
+        patch.setattr(counting, "_BLOCK", block)
+        patch.setattr(counting, "_MOST_ITEMS", 3)
+        counting._block.cache_clear()
+        rules = rules_of(counting.repeat_character(((0x61, 0x7A),), low, high))
+    counting._block.cache_clear()
+    automaton = compile_formula(Derives(rules))
+    for count in range(75):
+        assert automaton.matches("a" * count) == (low <= count and (high is None or count <= high))
 
 
 @settings(max_examples=80)

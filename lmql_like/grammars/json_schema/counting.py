@@ -1,9 +1,10 @@
-"""Counted characters: up to thousands of copies that cost one state each, or rules that double.
+"""Counted characters: up to 1,500 copies that cost one state each, or blocks of them.
 
 A copy of all spellings of a character is some twenty states. Most text is ASCII, so a
 counted copy is one state that reads a plain ASCII character by itself and leaves the rest to a
-rule shared by all copies. Above `_MOST_COPIES`, counting goes by rules that call themselves
-twice: the position is then kept by the stack, and a bound costs its logarithm.
+rule shared by all copies. Above `_MOST_COPIES`, blocks of characters are counted, by rules that
+call themselves twice: which block it is is then kept by the stack, and costs the bound's logarithm.
+A mask has to ask the stack only where a token may reach over the end of a block.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ _ASCII: Ranges = ((0x20, 0x21), (0x23, 0x5B), (0x5D, 0x7F))
 _FEW_COPIES = 3
 _FEW_STATES = 8
 _MOST_WHOLE = 200  # states of an automaton that holds all spellings itself
-_MOST_COPIES = 4_000
+_MOST_COPIES = 1_500  # of a character
+_BLOCK = 512  # characters that are counted together above that
+_MOST_ITEMS = 4_000  # copies of anything else
 _MOST_COUNTED = 400_000  # states of an automaton for each number of characters
 
 
@@ -57,11 +60,35 @@ def repeat_character(ranges: Ranges, low: int, high: int | None) -> Node:
     if bound <= _FEW_COPIES or (whole.n_states <= _FEW_STATES and bound <= _MOST_COPIES):
         return Repeat(whole, low, high)
     if bound > _MOST_COPIES:
-        return _doubling(ranges).repeat(low, high, whole)
+        return _by_blocks(ranges, low, high)
     copy = _light(ranges)
     if high is None:
         return Concat((Repeat(copy, low, low), Repeat(whole, 0, None)))
     return Repeat(copy, low, high)
+
+
+def _by_blocks(ranges: Ranges, low: int, high: int | None) -> Node:
+    """Return `low` to `high` characters of a set, in blocks and what is less than a block."""
+    copy, block = _light(ranges), _block(ranges)
+    first = (repeat_node(block, low // _BLOCK, low // _BLOCK), _copies(copy, low % _BLOCK))
+    if high is None:
+        return Concat((*first, Repeat(spell_character(ranges), 0, None)))
+    blocks, more = divmod(high - low, _BLOCK)
+    last = Concat((repeat_node(block, blocks, blocks), Repeat(copy, 0, more)))
+    if not blocks:
+        return Concat((*first, last))
+    fewer = Concat((repeat_node(block, 0, blocks - 1), Repeat(copy, 0, _BLOCK - 1)))
+    return Concat((*first, Alternation((fewer, last))))
+
+
+def _copies(node: Node, count: int) -> Node:
+    return Repeat(node, count, count)
+
+
+@lru_cache(maxsize=256)
+def _block(ranges: Ranges) -> Shared:
+    """Return the rule of a whole block of characters."""
+    return shared(lambda: _copies(_light(ranges), _BLOCK))
 
 
 def spell_node(node: Node) -> Node:
@@ -139,7 +166,7 @@ def _shared(node: Node) -> Node:
 
 def repeat_node(item: Node, low: int, high: int | None) -> Node:
     """Return `low` to `high` copies of a node that matches no empty text."""
-    if max(low, high or 0) <= _MOST_COPIES:
+    if max(low, high or 0) <= _MOST_ITEMS:
         return Repeat(item, low, high)
     return _Doubling(item).repeat(low, high, item)
 
@@ -178,8 +205,3 @@ class _Doubling:
                 options.append(Concat((options[0], self._some(count - (1 << power)))))
             self._up_to[count] = _shared(Alternation(tuple(options)))
         return self._up_to[count]
-
-
-@lru_cache(maxsize=256)
-def _doubling(ranges: Ranges) -> _Doubling:
-    return _Doubling(_light(ranges))
