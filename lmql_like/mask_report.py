@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from lmql_like.errors import ModelError
-from lmql_like.grammars import Automaton, TokenMasker, Vocabulary, compile_regex
+from lmql_like.grammars import Automaton, TokenMasker, Vocabulary
+from lmql_like.grammars.masker import MaskerState
 
 __all__ = [
     "MaskReport",
@@ -71,18 +73,9 @@ def make_report(
     """
     vocabulary = load_vocabulary(tokenizer)
     row = np.zeros(vocabulary.n_words, np.int32)
-    warmup = TokenMasker(compile_regex("[a-z]+"), vocabulary)
-    warmup.fill_bitmask(warmup.start() or warmup.END, row)  # tries and kernels are not timed
+    _mask_behind(compile_constraint, text, vocabulary, row)  # tries and kernels are not timed
     begin = time.perf_counter()
-    masker = TokenMasker(compile_constraint(), vocabulary)
-    state = masker.start()
-    state = (
-        None
-        if state is None
-        else masker.advance_bytes(state, text.encode(errors="surrogateescape"), tokens=0)
-    )
-    if state is not None:
-        masker.fill_bitmask(state, row)
+    masker, state = _mask_behind(compile_constraint, text, vocabulary, row)
     first = time.perf_counter()
     if state is None:
         return MaskReport(
@@ -104,6 +97,22 @@ def make_report(
         first_mask_ms=(first - begin) * 1e3,
         warm_mask_us=warm * 1e6,
     )
+
+
+def _mask_behind(
+    compile_constraint: Callable[[], Automaton],
+    text: str,
+    vocabulary: Vocabulary,
+    row: NDArray[np.int32],
+) -> tuple[TokenMasker, MaskerState | None]:
+    """Return a new masker and its state behind a text, and write that state's mask."""
+    masker = TokenMasker(compile_constraint(), vocabulary)
+    state = masker.start()
+    if state is not None:
+        state = masker.advance_bytes(state, text.encode(errors="surrogateescape"), tokens=0)
+    if state is not None:
+        masker.fill_bitmask(state, row)
+    return masker, state
 
 
 def load_vocabulary(tokenizer: str | None) -> Vocabulary:
