@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
@@ -15,7 +13,6 @@ from lmql_like.files import read_text
 
 __all__ = ["check_grammar", "mask"]
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 _SYNTAX = click.option(
     "--syntax",
     type=click.Choice(["lark", "gbnf", "ebnf"]),
@@ -24,14 +21,13 @@ _SYNTAX = click.option(
 _START = click.option("--start", metavar="RULE", help="The grammar's rule for whole texts.")
 
 
-def _lexing(default: str) -> Callable[[_Command], _Command]:
-    return click.option(
-        "--lexing",
-        type=click.Choice(["lexed", "scannerless"]),
-        default=default,
-        show_default=True,
-        help="How a Lark grammar is read: with a lexer or without.",
-    )
+_LEXING = click.option(
+    "--lexing",
+    type=click.Choice(["lexed", "scannerless"]),
+    default="lexed",
+    show_default=True,
+    help="How a Lark grammar is read: with a lexer or without.",
+)
 
 
 def _syntax_of(file: str, chosen: str | None) -> str:
@@ -43,7 +39,7 @@ def _syntax_of(file: str, chosen: str | None) -> str:
 @click.argument("file")
 @_SYNTAX
 @_START
-@_lexing("lexed")
+@_LEXING
 @click.option("--strict", is_flag=True, help="Let warnings fail the check too.")
 @click.option("--json", "as_json", is_flag=True, help="Print findings as JSON, one per line.")
 @reports_errors
@@ -75,7 +71,7 @@ def check_grammar(
 @click.option("--grammar", metavar="FILE", help="A grammar that the text must follow.")
 @_SYNTAX
 @_START
-@_lexing("scannerless")
+@_LEXING
 @click.option("--json-schema", "schema", metavar="FILE", help="A schema that the text satisfies.")
 @click.option("--text", default="", metavar="T", help="The text so far.")
 @click.option("--explain", "token", metavar="TOKEN", help="Why may it follow or not? Text or #id.")

@@ -28,7 +28,7 @@ class MaskConstraint:
         file: how messages call the grammar.
         syntax: "lark", "gbnf" or "ebnf".
         start: the grammar's rule for whole texts, None for the usual one.
-        lexing: how a Lark grammar is read, "scannerless" or "lexed".
+        lexing: how a Lark grammar is read, "lexed" or "scannerless".
         schema: the text of a JSON Schema.
         schema_file: how messages call the schema.
     """
@@ -38,7 +38,7 @@ class MaskConstraint:
     file: str = "<grammar>"
     syntax: str = "lark"
     start: str | None = None
-    lexing: str = "scannerless"
+    lexing: str = "lexed"
     schema: str | None = None
     schema_file: str = "<schema>"
 

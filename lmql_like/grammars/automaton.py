@@ -44,6 +44,11 @@ class Automaton(ABC):
         """Return how many tokens phrases that must occur need; None without any."""
         return None
 
+    @property
+    def lowest_count(self) -> int:
+        """The lowest token count at which a grammar's text can be accepted."""
+        return 0
+
     @abstractmethod
     def _make_dfa(self, alphabet: bytes) -> ByteMachine:
         """Return a new deterministic automaton over some bytes."""

@@ -20,8 +20,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 
 from lmql_like.errors import GrammarError
+from lmql_like.grammars.automata.beside import Beside
 from lmql_like.grammars.automata.nfa import Network, NfaBuilder
 from lmql_like.grammars.automata.phrases import CoverageAutomaton
 from lmql_like.grammars.automaton import Automaton
@@ -30,6 +32,7 @@ from lmql_like.grammars.cfg.reader import read_grammar
 from lmql_like.grammars.cfg.rules import LexedGrammar
 from lmql_like.grammars.formula_automaton import FormulaAutomaton, Program, Rule
 from lmql_like.grammars.formulas import (
+    FALSE,
     TRUE,
     And,
     Constant,
@@ -42,7 +45,7 @@ from lmql_like.grammars.formulas import (
     StopsBefore,
     TokenCount,
     all_of,
-    matches,
+    any_of,
     one_of,
 )
 from lmql_like.grammars.grammar_cache import read_grammar_cached
@@ -53,8 +56,10 @@ from lmql_like.grammars.grammar_conditions import (
 )
 from lmql_like.grammars.lexed_automaton import LexedAutomaton
 from lmql_like.grammars.limits import DEFAULT_LIMITS, Limits
+from lmql_like.grammars.paired_automaton import PairedAutomaton
 from lmql_like.grammars.phrase_conditions import Covers, join_phrases
 from lmql_like.grammars.regex.nodes import ANY_TEXT, Concat, Node
+from lmql_like.grammars.regex.parser import parse_pattern
 from lmql_like.kernels import formula as ops
 from lmql_like.kernels.subset import INJECT, STOP_AFTER
 from lmql_like.source import Source
@@ -77,7 +82,8 @@ def compile_regex(pattern: str, *, flags: int = 0, limits: Limits = DEFAULT_LIMI
     Raises:
         GrammarError: G101 not a pattern, G102 outside the dialect, G201 to G203 over a limit.
     """
-    return compile_formula(matches(pattern, flags), limits=limits)
+    node = parse_pattern(pattern, flags=flags, limits=limits)
+    return compile_formula(Matches(node, pattern), limits=limits)
 
 
 def compile_grammar(
@@ -282,16 +288,19 @@ class _Lowering:
 
     def _with_grammar(self, condition: GrammarCondition) -> Automaton:
         """Return the automaton of a grammar and what must hold beside it."""
-        if any(map(_is_lexed, condition.union)):
-            return self._lexed(condition)
+        lexed = [part for part in condition.union if _is_lexed(part)]
+        stops = self._stops(condition)
+        if lexed:
+            return self._lexed(condition, lexed, stops)
+        is_paired = stops != Beside() or any(count.low for count in condition.counts)
         companion = None
         if condition.regular != TRUE:
-            companion = _Lowering(self._limits).run(condition.regular)
+            companion = self._apart(condition.regular)
         program = self._joined([self._program(part) for part in condition.union], ops.OR)
-        if condition.counts:
+        if condition.counts and not is_paired:
             counts = [self._program(count) for count in condition.counts]
             program = self._joined([program, *counts], ops.AND)
-        return FormulaAutomaton(
+        automaton = FormulaAutomaton(
             graph=self._nfa.finish(),
             running=tuple(self._running),
             program=program,
@@ -300,24 +309,42 @@ class _Lowering:
             is_union=True,
             companion=companion,
         )
+        return _paired(automaton, stops, condition) if is_paired else automaton
 
-    def _lexed(self, condition: GrammarCondition) -> Automaton:
-        beside = {
-            "alternatives to": len(condition.union) > 1,
-            "a token count beside": bool(condition.counts),
-            "other conditions beside": condition.regular != TRUE,
-        }
-        for what, is_there in beside.items():
-            if is_there:
-                raise GrammarError(
-                    "G105",
-                    f"{what} a grammar that is read with a lexer",
-                    help='read it without: lexing="scannerless"',
-                )
-        only = condition.union[0]
+    def _stops(self, condition: GrammarCondition) -> Beside:
+        """Return the stop phrases beside a grammar."""
+        ats = [Concat((ANY_TEXT, stop.phrase)) for stop in condition.stops_at]
+        befores = [stop.phrase for stop in condition.stops_before]
+        return Beside(
+            stops_at=self._apart(any_of(map(Matches, ats))) if ats else None,
+            stops_before=self._apart(any_of(map(Matches, befores))) if befores else None,
+        )
+
+    def _lexed(self, condition: GrammarCondition, lexed: list[Formula], stops: Beside) -> Automaton:
+        only = lexed[0]
         if not isinstance(only, Derives) or not isinstance(only.grammar, LexedGrammar):
             raise TypeError("no lexed grammar")
-        return LexedAutomaton(only.grammar, self._limits)
+        patterns = any_of(part for part in condition.union if part is not only)
+        if grammars_in(patterns):
+            raise GrammarError(
+                "G105",
+                "two grammars under 'or', of which one is read with a lexer",
+                help="write both into one grammar, or read both without a lexer: "
+                'lexing="scannerless"',
+            )
+        grammar = LexedAutomaton(only.grammar, self._limits)
+        beside = replace(
+            stops,
+            condition=None if condition.regular == TRUE else self._apart(condition.regular),
+            patterns=None if patterns == FALSE else self._apart(condition.regular & patterns),
+        )
+        if beside == Beside() and not condition.counts:
+            return grammar
+        return _paired(grammar, beside, condition)
+
+    def _apart(self, formula: Formula) -> Automaton:
+        """Return the automaton of a condition beside a grammar."""
+        return _Lowering(self._limits).run(formula)
 
     # -- components ----------------------------------------------------------------
 
@@ -352,6 +379,13 @@ def _is_text(formula: Formula) -> bool:
 
 def _is_coverage(formula: Formula) -> bool:
     return isinstance(formula, Covers)
+
+
+def _paired(
+    grammar: LexedAutomaton | FormulaAutomaton, beside: Beside, condition: GrammarCondition
+) -> Automaton:
+    finders = tuple(stop.finder for stop in condition.stops_before)
+    return PairedAutomaton(grammar, beside, condition.counts, finders)
 
 
 def _is_lexed(formula: Formula) -> bool:

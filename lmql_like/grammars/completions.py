@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmql_like.grammars.automata.machine import ByteMachine
+from lmql_like.grammars.automata.stretches import Stretches
 from lmql_like.grammars.automaton import Automaton
 from lmql_like.grammars.mask_memo import MaskMemo
 from lmql_like.kernels.phrases import FAR
@@ -50,6 +51,7 @@ class Completions:
         self._fits: dict[tuple[int, int], bool] = {}
         self._needs = automaton.token_needs(dfa, memo.vocabulary)
         self._byte_ways: dict[int, tuple[int, int]] = {}
+        self._stretches = Stretches(dfa)
         self._last_count = automaton.count_bounds[-1] if automaton.count_bounds else 0
 
     def saturate(self, count: int) -> int:
@@ -84,10 +86,7 @@ class Completions:
         if self.accepts(state, count):
             return True
         if self._automaton.has_calls and self._automaton.count_bounds:
-            # A grammar has no end of states to search; each byte is a token by itself. That
-            # may close a text earlier than needed, and closes it in any case.
-            ceiling = self._automaton.highest_count
-            return ceiling is not None and self._dfa.distance(state) <= ceiling - count
+            return self._grammar_fits(state, count)
         if self._needs is not None:
             fewest, ceiling = self._needs.fewest(state), self._automaton.highest_count
             if fewest >= FAR or (ceiling is not None and count + fewest > ceiling):
@@ -104,6 +103,19 @@ class Completions:
             if self._reaches(state, count, self._dfa.successors, _MOST_BYTE_STATES):
                 return True
         return self._reaches(state, count, self._token_ends, None)
+
+    def _grammar_fits(self, state: int, count: int) -> bool:
+        """Tell whether a grammar's text can be ended in time, were each byte a token.
+
+        A grammar has no end of states to search. So it may close a text earlier than
+        needed, and closes it in any case.
+        """
+        ceiling = self._automaton.highest_count
+        room = None if ceiling is None else ceiling - count
+        need = self._automaton.lowest_count - count
+        if need > 0:
+            return self._stretches.exists(state, need, room)
+        return room is None or self._dfa.closing_distance(state) <= room
 
     def _leads_to_end(self, state: int, count: int) -> bool:
         """Tell whether the fewest tokens that cover all phrases are an accepted text's.

@@ -28,7 +28,7 @@ from lmql_like.kernels.companion import reach_of_rules
 from lmql_like.kernels.layouts import NfaArrays
 from lmql_like.kernels.reach import UNBOUNDED, distances_to, longest_ways, rule_distances
 
-__all__ = ["FormulaAutomaton", "Program", "Rule", "byte_classes", "row_starts"]
+__all__ = ["FormulaAutomaton", "Program", "Rule", "byte_classes", "cut_phrase", "row_starts"]
 
 _MOST_REACH = 1 << 24  # words of 8 bytes
 Program: TypeAlias = tuple[int, ...]  # postfix pairs (operation, argument), see kernels.formula
@@ -127,24 +127,7 @@ class FormulaAutomaton(Automaton):
 
         Where several phrases end together, the one that begins first is cut off.
         """
-        if not self._finders:
-            return raw
-        dfa = self.dfa()
-        state = dfa.start
-        begins = []
-        for i in range(len(raw)):
-            if dfa.is_injecting(state):
-                begins.append(i)
-            state = dfa.advance(state, raw[i : i + 1])
-            if not state:
-                return raw
-        if not dfa.is_stopped(state):
-            return raw
-        for begin in begins:
-            tail = raw[begin:].decode(errors="replace")
-            if any(finder.fullmatch(tail) for finder in self._finders):
-                return raw[:begin]
-        return raw
+        return cut_phrase(self.dfa(), raw, self._finders) if self._finders else raw
 
     def _make_dfa(self, alphabet: bytes) -> LazyDfa:
         arrays, network = self._arrays(alphabet)
@@ -246,6 +229,31 @@ class FormulaAutomaton(Automaton):
             for regime, count in enumerate(first)
             if counter.low <= count and (counter.high is None or count <= counter.high)
         )
+
+
+def cut_phrase(dfa: ByteMachine, raw: bytes, finders: Sequence[re.Pattern[str]]) -> bytes:
+    """Return a text without the STOPS_BEFORE phrase at its end, if one ended it.
+
+    Args:
+        dfa: the constraint.
+        raw: the text.
+        finders: match phrases.
+    """
+    state = dfa.start
+    begins = []
+    for i in range(len(raw)):
+        if dfa.is_injecting(state):
+            begins.append(i)
+        state = dfa.advance(state, raw[i : i + 1])
+        if not state:
+            return raw
+    if not dfa.is_stopped(state):
+        return raw
+    for begin in begins:
+        tail = raw[begin:].decode(errors="replace")
+        if any(finder.fullmatch(tail) for finder in finders):
+            return raw[:begin]
+    return raw
 
 
 def _is_choice(program: Program) -> bool:

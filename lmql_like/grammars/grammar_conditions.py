@@ -33,13 +33,17 @@ class GrammarCondition:
 
     Attributes:
         union: the grammar, or alternatives of grammars and patterns.
-        counts: upper bounds of the number of tokens.
-        regular: what else must hold, without stops and token counts; TRUE if nothing.
+        counts: bounds of the number of tokens.
+        regular: what else must hold of the text; TRUE if nothing.
+        stops_at: stops behind a phrase.
+        stops_before: stops in front of one.
     """
 
     union: tuple[Formula, ...]
     counts: tuple[TokenCount, ...]
     regular: Formula
+    stops_at: tuple[StopsAt, ...]
+    stops_before: tuple[StopsBefore, ...]
 
 
 def grammars_in(formula: Formula) -> list[Derives]:
@@ -73,26 +77,24 @@ def split_grammar(formula: Formula) -> GrammarCondition:
         )
     others = [part for part in parts if part is not with_grammar[0]]
     counts = tuple(part for part in others if isinstance(part, TokenCount))
-    regular = all_of(part for part in others if not isinstance(part, TokenCount))
-    _check(counts, regular)
-    return GrammarCondition(union, counts, regular)
+    stops_at = tuple(part for part in others if isinstance(part, StopsAt))
+    stops_before = tuple(part for part in others if isinstance(part, StopsBefore))
+    beside = (TokenCount, StopsAt, StopsBefore)
+    regular = all_of(part for part in others if not isinstance(part, beside))
+    _check(regular)
+    return GrammarCondition(union, counts, regular, stops_at, stops_before)
 
 
-def _check(counts: tuple[TokenCount, ...], regular: Formula) -> None:
+def _check(regular: Formula) -> None:
     if _has(regular, (StopsAt, StopsBefore)):
         raise _refused(
-            "a stop phrase beside a grammar",
-            "write where the text ends into the grammar",
+            "a stop phrase under 'or' or 'not' beside a grammar",
+            "and-it to the whole condition, or write where the text ends into the grammar",
         )
-    if _has(regular, (TokenCount,)) or any(count.low > 0 for count in counts):
+    if _has(regular, (TokenCount,)):
         raise _refused(
-            "a token count that is more than an upper bound, beside a grammar",
-            "bound len(X) or len(WORDS(X)) instead, or use len(TOKENS(X)) <= n",
-        )
-    if counts and regular != all_of(()):
-        raise _refused(
-            "a token count and other conditions beside a grammar",
-            "bound len(X) instead of len(TOKENS(X)), or write the conditions into the grammar",
+            "a token count under 'or' or 'not' beside a grammar",
+            "and-it to the whole condition, or bound len(X) or len(WORDS(X)) instead",
         )
 
 

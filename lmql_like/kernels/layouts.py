@@ -46,7 +46,9 @@ __all__ = [
     "THREADS",
     "TOKENS",
     "UNKNOWN",
+    "BesideArrays",
     "DfaArrays",
+    "GuideArrays",
     "LexerArrays",
     "MachineArrays",
     "MemoArrays",
@@ -309,3 +311,42 @@ class MachineArrays(NamedTuple):
     buckets: NDArray[np.int32]  # open hash table of states, 0: free
     counts: NDArray[np.int64]  # [3] see MACHINE_STATES to MACHINE_FULL
     members: NDArray[np.int64]  # scratch: the set being built
+
+
+class BesideArrays(NamedTuple):
+    """What must hold beside a grammar, as a table; see `kernels.pairs`.
+
+    A state stands for the state of a regular condition and, where there are any, for those
+    of or-ed patterns and of stop phrases. State 0 is dead, 1 the start.
+    """
+
+    moves: NDArray[np.int32]  # [states, 256]
+    regular: NDArray[np.int32]  # [states] the state of the condition alone, 0: it is dead
+    agrees: NDArray[np.int8]  # [states] 1: the condition holds of the text so far
+    alone: NDArray[np.int8]  # [states] 1: some text is accepted whatever the grammar says
+    ends: NDArray[np.int8]  # [states] 1: this text is
+    stops: NDArray[np.int8]  # [states] 1: a stop phrase just ended: accepted texts end here
+    injected: NDArray[np.int32]  # [states] what becomes of it where a text is accepted
+    is_final: NDArray[np.int8]  # [states] 1: a phrase that is cut off just ended the text
+
+
+class GuideArrays(NamedTuple):
+    """What a lexed grammar and a condition beside it leave possible; see `kernels.lexed_guide`.
+
+    The condition is a table: state 0 is dead, 1 the start. *Boundaries* are its states in
+    which lexemes can end, numbered from 0; sets of them are packed. Without room for such
+    sets, `ends` is empty, and only costs are known.
+    """
+
+    accepts: NDArray[np.int8]  # [table's states] 1: the condition holds
+    place: NDArray[np.int32]  # [lexer's nfa states, table's states] row in `ends`, -1: never met
+    ends: NDArray[np.int64]  # [..., words] boundaries in which the lexeme can end
+    star: NDArray[np.int64]  # [boundaries, words] those behind any ignored lexemes
+    reach: NDArray[np.int64]  # [parser's nfa states * boundaries, words] where its rule can end
+    rest: NDArray[np.int32]  # [lexer's nfa states] fewest bytes to the lexeme's end
+    cost: NDArray[np.int32]  # [parser's nfa states] fewest bytes to the rule's end
+    frame_live: NDArray[np.int64]  # [frames, words] boundaries from which frames can be completed
+    frame_cost: NDArray[np.int32]  # [frames] fewest bytes to the text's end
+    parser_live: NDArray[np.int64]  # [parser's states, words]
+    parser_cost: NDArray[np.int32]  # [parser's states] -1: not known yet
+    counts: NDArray[np.int64]  # [1] how many frames are known

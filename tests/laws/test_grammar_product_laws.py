@@ -18,6 +18,7 @@ from lmql_like.grammars.formulas import (
     ends_with,
     matches,
     stops_at,
+    stops_before,
     token_count,
 )
 
@@ -132,18 +133,89 @@ def test_an_upper_bound_of_tokens_closes_every_text(name, most, data):
         assert count <= most
 
 
+@settings(max_examples=40)
+@given(st.sampled_from(sorted(GRAMMARS)), REGULAR, st.integers(0, 5), st.integers(0, 7), st.data())
+def test_bounds_of_tokens_beside_conditions_close_every_text(name, regular, least, more, data):
+    most = least + more
+    automaton = compile_formula(grammar(name) & regular & token_count(least, most))
+    one, other = compile_formula(grammar(name)), compile_formula(regular & matches(".*"))
+    tokens = [*(bytes([b]) for b in ALPHABET), b"(a", b"((", b"))", b"a)"]
+    masker = TokenMasker(automaton, Vocabulary([*tokens, b""], eos_token_ids=[len(tokens)]))
+    texts = [t for t in TEXTS if one.matches(t) and other.matches(t)]
+    state, written, count = masker.start(), b"", 0
+    if state is None:
+        assert not any(least <= len(t) <= most for t in texts)
+        return
+    while True:
+        row = np.zeros(masker.vocabulary.n_words, np.int32)
+        masker.fill_bitmask(state, row)
+        allowed = [i for i in range(len(tokens)) if row[0] >> i & 1]
+        for i, token in enumerate(tokens):
+            assert (i in allowed) == (masker.advance(state, i) is not None)
+            begun = [len(t) - len(written + token) for t in texts if t.startswith(written + token)]
+            if any(least <= count + 1 + left <= most for left in begun):
+                assert i in allowed, "closed too early"
+        may_end = bool(row[0] >> len(tokens) & 1)
+        assert may_end == (one.matches(written) and other.matches(written) and least <= count)
+        assert allowed or may_end, "neither a token nor the end"
+        if not allowed:
+            break
+        chosen = data.draw(st.sampled_from(allowed))
+        state, written, count = masker.advance(state, chosen), written + tokens[chosen], count + 1
+        assert count <= most
+
+
+@settings(max_examples=40)
+@given(
+    st.sampled_from(sorted(GRAMMARS)),
+    REGULAR,
+    st.sampled_from(["a", ")", "ab", "))"]),
+    st.booleans(),
+    st.data(),
+)
+def test_stops_end_texts_where_all_else_holds(name, regular, phrase, is_cut, data):
+    regular = regular & char_count(0, 5)
+    stop = stops_before(phrase) if is_cut else stops_at(phrase)
+    automaton = compile_formula(grammar(name) & regular & stop)
+    one, other = compile_formula(grammar(name)), compile_formula(regular)
+    whole = [t for t in TEXTS if one.matches(t) and other.matches(t)]
+    ended = [t for t in whole if t.endswith(phrase.encode())]
+    if is_cut:
+        ended = [t + phrase.encode() for t in whole]
+    texts = {*whole, *ended}
+    texts -= {t for t in texts for end in ended if t.startswith(end) and t != end}
+    tokens = [*(bytes([b]) for b in ALPHABET), b"(a", b"))", b"ab", b"a)", b"aab)"]
+    masker = TokenMasker(automaton, Vocabulary([*tokens, b""], eos_token_ids=[len(tokens)]))
+    begun = {t[:k] for t in texts for k in range(len(t) + 1)}
+    state, written = masker.start(), b""
+    if state is None:
+        assert not begun
+        return
+    while True:
+        row = np.zeros(masker.vocabulary.n_words, np.int32)
+        masker.fill_bitmask(state, row)
+        allowed = [i for i in range(len(tokens)) if row[0] >> i & 1]
+        assert allowed == [i for i, token in enumerate(tokens) if written + token in begun]
+        assert allowed == [i for i in range(len(tokens)) if masker.advance(state, i) is not None]
+        assert bool(row[0] >> len(tokens) & 1) == (written in texts)
+        assert masker.is_final(state) == (written in texts and not allowed)
+        if is_cut and written in ended:
+            assert automaton.value(written) + phrase.encode() == written
+        if not allowed:
+            return
+        chosen = data.draw(st.sampled_from(allowed))
+        state, written = masker.advance(state, chosen), written + tokens[chosen]
+
+
 @pytest.mark.parametrize(
     ("formula", "word"),
     [
         (grammar("nested") & grammar("lists"), "second grammar"),
         (~grammar("nested"), "'not'"),
         ((grammar("nested") & contains("a")) | matches("b"), "'or'"),
-        (grammar("nested") & stops_at("a"), "stop phrase"),
-        (grammar("nested") & token_count(2, 9), "upper bound"),
-        (grammar("nested") & token_count(0, 9) & contains("a"), "token count"),
-        (LEXED & contains("a"), "other conditions"),
-        (LEXED & token_count(0, 9), "lexer"),
-        (LEXED | matches("b"), "alternatives"),
+        (grammar("nested") & (stops_at("a") | matches("b")), "stop phrase under"),
+        (grammar("nested") & (token_count(2, 9) | contains("b")), "token count under"),
+        (LEXED | grammar("nested"), "two grammars"),
     ],
 )
 def test_what_cannot_be_exact_is_refused(formula, word):

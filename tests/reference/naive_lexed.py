@@ -115,9 +115,9 @@ def _next_lexeme(grammar, following, data, at):
     return min(found, default=None)
 
 
-def lexemes(grammar, data):
+def lexemes(grammar, data, contexts=None):
     """The terminals that a text is cut into, or None where it is no text of the grammar."""
-    contexts = Contexts(grammar)
+    contexts = contexts or Contexts(grammar)
     terminals, at = (), 0
     while at < len(data):
         best = _next_lexeme(grammar, contexts.candidates(terminals), data, at)
@@ -131,6 +131,13 @@ def lexemes(grammar, data):
 def lex_and_parse(grammar, data):
     """Whether a text belongs to a grammar, read with a contextual lexer."""
     return lexemes(grammar, data) is not None
+
+
+def texts_of(grammar, alphabet, longest):
+    """All texts of a grammar over an alphabet, up to a length."""
+    contexts = Contexts(grammar)
+    texts = (bytes(t) for n in range(longest + 1) for t in product(alphabet, repeat=n))
+    return [text for text in texts if lexemes(grammar, text, contexts) is not None]
 
 
 def completions_exist(grammar, prefix, alphabet, max_length):

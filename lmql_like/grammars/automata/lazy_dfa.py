@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmql_like.errors import GrammarError
+from lmql_like.grammars.automata.closings import Closings
 from lmql_like.grammars.limits import Limits
 from lmql_like.grammars.mask_memo import MaskMemo
 from lmql_like.grammars.slices import GROUP_DEPTHS
@@ -42,6 +43,7 @@ from lmql_like.kernels.layouts import (
     NfaArrays,
 )
 from lmql_like.kernels.lookahead import look_ahead_classes
+from lmql_like.kernels.pairs import enter_product_walk
 from lmql_like.kernels.subset import rehash, rehash_frames
 
 __all__ = ["LazyDfa", "NetworkTables", "check_limit"]
@@ -95,6 +97,7 @@ class LazyDfa:
         for byte, symbol in enumerate(nfa.class_of_byte.tolist()):
             if symbol >= 0 and counts[symbol] == 1:
                 self._only_byte[symbol] = byte
+        self._closings = Closings(self)
         self._start = self._run(enter_initial_state)
 
     @property
@@ -112,6 +115,43 @@ class LazyDfa:
         """How many classes of bytes the constraint tells apart."""
         return self._n_classes
 
+    @property
+    def nfa(self) -> NfaArrays:
+        """The components."""
+        return self._nfa
+
+    @property
+    def network(self) -> NetworkTables | None:
+        """The calls of a grammar's rules; None for patterns."""
+        return self._network
+
+    @property
+    def capacity(self) -> int:
+        """How many states there is room for; all are less."""
+        return self._room.states
+
+    @property
+    def n_frames(self) -> int:
+        """How many frames there is room for."""
+        return self._room.frames + 1
+
+    @property
+    def first(self) -> int:
+        """The start state; 0 where nothing can match."""
+        return self._start
+
+    def following(self, state: int) -> NDArray[np.int32]:
+        """Return int32[256]: the live state behind each byte, 0 where there is none."""
+        return self.targets(state)
+
+    def step(self, state: int, byte: int) -> int:
+        """Return the live state behind a byte, 0 where there is none."""
+        return self._run(enter_advance, state, np.array([byte], np.uint8))
+
+    def walk_beside(self, *args: Any) -> int:
+        """Call the kernel of `kernels.pairs` that walks a trie until it finds room."""
+        return self._run(enter_product_walk, *args)
+
     def accepting(self, state: int) -> int:
         """Return the regimes of the token count (bits) in which a state accepts."""
         return int(self._dfa.accepting[state])
@@ -124,6 +164,12 @@ class LazyDfa:
         """Return the sorted items of a state: nfa states, for patterns."""
         begin, end = self._dfa.set_start[state : state + 2]
         return self._dfa.pool[begin:end]
+
+    def closing_distance(self, state: int) -> int:
+        """Return the bytes of a completion, the same or less behind its first byte."""
+        if self._network is not None and not self._network.beside.shape[0]:
+            return self.distance(state)  # of a grammar by itself, the shortest is known
+        return self._closings.distance(state)
 
     def successors(self, state: int) -> list[int]:
         """Return the distinct live states behind one more byte."""

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmql_like.errors import GrammarError
+from lmql_like.grammars.automata.closings import Closings
 from lmql_like.grammars.automata.lazy_dfa import LazyDfa, check_limit
 from lmql_like.grammars.limits import Limits
 from lmql_like.grammars.mask_memo import MaskMemo, doubled
@@ -40,6 +41,7 @@ from lmql_like.kernels.lexed_entries import (
     enter_lexed_walk,
 )
 from lmql_like.kernels.lexer import rehash_lexer
+from lmql_like.kernels.pairs import enter_called_pair_walk, enter_lexed_pair_walk
 from lmql_like.kernels.threads import rehash_machine
 
 __all__ = ["LexedDfa", "LexerTables"]
@@ -90,6 +92,7 @@ class LexedDfa:
         self._lexer = _lexer_room(tables)
         self._machine = _machine_room(int(tables.class_of_byte.max()) + 1)
         self._handle = self._make_handle()
+        self._closings = Closings(self)
         classes = tables.class_of_byte
         self._n_classes = int(classes.max()) + 1
         self._only_byte = np.full(self._n_classes, -1, np.int32)
@@ -116,6 +119,52 @@ class LexedDfa:
         """How many classes of bytes the terminals tell apart."""
         return self._n_classes
 
+    @property
+    def parser(self) -> LazyDfa:
+        """The automaton of the rules, over terminals."""
+        return self._parser
+
+    @property
+    def lexer(self) -> LexerArrays:
+        """The terminals, and the lexer's states so far."""
+        return self._lexer
+
+    @property
+    def capacity(self) -> int:
+        """How many states there is room for; all are less."""
+        return int(self._machine.table.shape[0])
+
+    def run_beside(self, kernel: Callable[..., int], *args: Any) -> int:
+        """Call a kernel of `kernels.lexed_guide` until it finds room."""
+        return self._run(kernel, *args)
+
+    def walk_beside(self, *args: Any) -> int:
+        """Call the kernel of `kernels.pairs` that walks a trie until it finds room."""
+        has_calls = self._parser.network is not None
+        kernel = enter_called_pair_walk if has_calls else enter_lexed_pair_walk
+        return self._run(kernel, *args)
+
+    def step(self, state: int, byte: int) -> int:
+        """Return the state behind a byte, be it live or not; 0 where no text goes on so."""
+        data = np.array([byte], np.uint8)
+        return self._run(enter_lexed_advance, state, 0, 1, data)
+
+    @property
+    def first(self) -> int:
+        """The state before the text, be it live or not; 0 where nothing can match."""
+        return self._run(enter_first_machine_state, self._parser.start) if self._parser.start else 0
+
+    def following(self, state: int) -> NDArray[np.int32]:
+        """Return int32[256]: the state behind each byte, be it live or not, 0: no text goes on."""
+        row = np.append(self.behind_classes(state), 0).astype(np.int32)
+        return row[self._lexer.class_of_byte]  # class -1 reads the 0 at the end
+
+    def behind_classes(self, state: int) -> NDArray[np.int32]:
+        """Return int32[n_classes]: the state behind each class of bytes, be it live or not."""
+        out = np.empty(self._n_classes, np.int32)
+        self._run(enter_lexed_symbols, state, out)
+        return out
+
     def accepting(self, state: int) -> int:
         """Return 1 where the text may end in a state, else 0."""
         return int(self._machine.accepting[state])
@@ -123,6 +172,10 @@ class LexedDfa:
     def distance(self, state: int) -> int:
         """Return 0 or 1: whether at least one more byte is needed."""
         return 0 if self._machine.accepting[state] else 1
+
+    def closing_distance(self, state: int) -> int:
+        """Return the bytes of a completion, the same or less behind its first byte."""
+        return self._closings.distance(state)
 
     def successors(self, state: int) -> list[int]:
         """Return the distinct live states behind one more byte."""

@@ -38,6 +38,12 @@ class ByteMachine(Protocol):
     def distance(self, state: int) -> int:
         """Return a number of bytes that every text from a state to acceptance has at least."""
 
+    def closing_distance(self, state: int) -> int:
+        """Return the bytes of some completion of a grammar's state, the shortest if need be.
+
+        Behind the first byte of that completion, the answer is at least one less.
+        """
+
     def successors(self, state: int) -> list[int]:
         """Return the distinct live states behind one more byte."""
 

@@ -37,6 +37,12 @@ def test_nesting_within_the_limit_works():
     assert compile_regex(r"\((?:\()\[" * 100).matches("(([" * 100)
 
 
+def test_a_raised_nesting_limit_reaches_patterns():
+    deep = "(" * 120 + "a" + ")" * 120
+    refused("G203", lambda: compile_regex(deep))
+    assert compile_regex(deep, limits=Limits(max_nesting=150)).matches("a")
+
+
 def test_repeats_of_repeats_are_refused_at_the_repeat():
     error = refused("G202", lambda: compile_regex("x(?:(?:(?:a{100}){100}){100}){9}"))
     assert error.position is not None

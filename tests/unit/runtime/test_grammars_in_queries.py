@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -83,6 +85,58 @@ def test_a_grammar_on_a_hole_that_was_filled_before_is_decided():
 where (GBNF(X, {NESTED}) or len(X) == 4) or len(Y) == 3
 """
     assert {result.status for result in run(text, "beam(n=2)")} == {"complete"}
+
+
+CALLS = """
+start: NAME "(" start ")" | NAME
+NAME: /[a-z]+/
+%ignore " "
+"""
+WHERE = {
+    "lengths": "len(X) < 9",
+    "patterns": 'REGEX(X, r"[a-f(]+x[)]*") and len(X) < 12',
+    "phrases": '"(q" in X and not "aa" in X and len(X) <= 10',
+    "tokens": "len(TOKENS(X)) <= 6",
+    "tokens and patterns": 'len(TOKENS(X)) <= 8 and REGEX(X, r"[^ ]*[(].*")',
+    "stops": 'STOPS_AT(X, [")", "c"]) and len(X) < 15',
+}
+HOLDS = {
+    "lengths": lambda text: len(text) < 9,
+    "patterns": lambda text: re.fullmatch(r"[a-f(]+x[)]*", text) and len(text) < 12,
+    "phrases": lambda text: "(q" in text and "aa" not in text and len(text) <= 10,
+    "tokens": lambda text: len(text.encode()) <= 12,  # no token is longer than two bytes
+    "tokens and patterns": lambda text: re.fullmatch(r"[^ ]*[(].*", text),
+    "stops": lambda text: len(text) < 15 and not any(is_call(text[:k]) for k in stops_in(text)),
+}
+
+
+def is_call(text):
+    depth = text.count("(")
+    return (
+        re.fullmatch(r"( *[a-z]+ *\()*" + r" *[a-z]+ *" + r"(\) *)*", text)
+        and text.count(")") == depth
+    )
+
+
+def stops_in(text):
+    return [k + 1 for k, letter in enumerate(text[:-1]) if letter in ")c"]
+
+
+@pytest.mark.parametrize("decoder", ["argmax", "sample(n=4)", "beam(n=3)"])
+@pytest.mark.parametrize("conditions", sorted(WHERE))
+def test_a_lexed_grammar_stands_beside_conditions(conditions, decoder):
+    text = f'"[X]" where GRAMMAR(X, calls) and {WHERE[conditions]}'
+    for result in run(f"argmax(max_len=40)\n    {text}", decoder, calls=CALLS):
+        assert result.status == "complete"
+        assert is_call(result.variables["X"]), result.variables["X"]
+        assert HOLDS[conditions](result.variables["X"]), result.variables["X"]
+
+
+def test_a_phrase_before_which_a_sentence_ends_is_cut_off():
+    text = '"[X]!" where GRAMMAR(X, calls) and STOPS_BEFORE(X, "!") and len(X) < 6'
+    for result in run(text, "beam(n=3)", calls=CALLS):
+        assert is_call(result.variables["X"])
+        assert len(result.variables["X"]) < 6
 
 
 @given(st.text("abé", max_size=7), st.text("abé", max_size=4))
