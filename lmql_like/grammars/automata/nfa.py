@@ -229,7 +229,11 @@ class NfaBuilder:
 
     def _emit(self, node: Node, start: int, end: int) -> None:
         """Add states and edges so that `node` leads from start to end."""
-        self._emitters.get(type(node), self._emit_edge)(node, start, end)
+        kind = type(node)
+        if kind not in self._emitters:  # a subclass, such as a lazy repeat, or one edge
+            known = (self._emitters[base] for base in kind.__mro__ if base in self._emitters)
+            self._emitters[kind] = next(known, self._emit_edge)
+        self._emitters[kind](node, start, end)
 
     def _emit_concat(self, node: Concat, start: int, end: int) -> None:
         self._emit_sequence(node.parts, start, end)
