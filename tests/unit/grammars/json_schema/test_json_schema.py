@@ -55,7 +55,7 @@ def test_the_table_of_cases(case):
         ({"not": {"uniqueItems": True}}, "S301", "/uniqueItems"),
         ({"format": "regex"}, "S301", "/format"),
         ({"dependentRequired": {f"a{i}": [f"b{i}"] for i in range(20)}}, "S302", None),
-        ('{"items":' * 3000 + "{}" + "}" * 3000, "S303", None),
+        ('{"items":' * 20_000 + "{}" + "}" * 20_000, "S303", None),
         ({"minimum": 10**2000}, "S304", "/minimum"),
         ({"multipleOf": 123457}, "S304", "/multipleOf"),
         ({"format": "email", "maxLength": 5000}, "S304", None),
