@@ -79,7 +79,8 @@ def test_awaited_queries_give_what_each_gives_alone_in_shared_passes():
     assert max(passes) <= model.passes < sum(passes) * 0.6
 
 
-def test_many_equal_queries_take_the_passes_of_one():
+def test_many_equal_queries_take_the_passes_of_one(monkeypatch):
+    monkeypatch.setattr("lmql_like.runtime.meeting.PATIENCE", 30)  # on a busy machine, too
     model = Counting(VOCABULARY)
     query = '"A{i}[X]" where REGEX(X, "[a-f]{6}")'
     lmql_like.run(query, model=model, i=0)
@@ -87,7 +88,7 @@ def test_many_equal_queries_take_the_passes_of_one():
     results = together(
         *(lambda i=i: lmql_like.arun(query, model=model, i=i) for i in range(MAX_TOGETHER))
     )
-    assert model.passes <= 3 * one  # a busy machine lets some begin later; alone, each takes `one`
+    assert model.passes <= one + 2
     for i, result in enumerate(results):
         assert result.text == lmql_like.run(query, model=model, i=i).text
 
